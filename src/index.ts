@@ -22,4 +22,4 @@ export type { SamplingOptions } from "./sampler/params.ts";
 export type { AssistantPart } from "./text/assistant-parser.ts";
 export type { ChatMessage, Tool, ToolCall } from "./text/messages.ts";
 export type { StreamDecoder } from "./text/stream-decoder.ts";
-export type { ChatTemplateOptions, Tokenizer } from "./text/tokenizer.ts";
+export type { ChatTemplateOptions, EncodeOptions, Tokenizer } from "./text/tokenizer.ts";

@@ -8,7 +8,7 @@ import { type ModelConfig, parseModelConfig } from "./config.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation-config.ts";
 import { type Json, parseJson } from "./json.ts";
 import { OpenFiles } from "./open-files.ts";
-import { selectTensors } from "./qwen3-tensors.ts";
+import { selectTensors, storedHeadDim } from "./qwen3-tensors.ts";
 import { readRange } from "./range.ts";
 import { readTensorList, type StoredTensor } from "./shards.ts";
 import { type CheckpointSource, openFolder } from "./source.ts";
@@ -54,9 +54,9 @@ export async function openCheckpoint(
   try {
     const configJson = await readJson(files, "config.json", signal);
     if (configJson === undefined) throw new Qwen3Error("CHECKPOINT_FILE", `${folder.name}: config.json is missing`);
-    const config = parseModelConfig(configJson);
-    const generationConfig = parseGenerationConfig(await readJson(files, "generation_config.json", signal), config);
     const stored = await readTensorList(files, signal);
+    const config = parseModelConfig(configJson, "config.json", storedHeadDim(stored));
+    const generationConfig = parseGenerationConfig(await readJson(files, "generation_config.json", signal), config);
     const tensors = new Map<string, CheckpointTensor>();
     for (const [name, tensor] of selectTensors(config, stored.values())) tensors.set(name, streamed(name, tensor, files));
     return {

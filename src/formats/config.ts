@@ -5,7 +5,7 @@
  * Source: Hugging Face transformers, Qwen3Config: keys, defaults, and the two ways (4 and 5) in which configs are written.
  */
 import { Fields } from "./fields.ts";
-import { MAX_POSITIONS, parseRopeConfig, type RopeConfig } from "./rope-config.ts";
+import { MAX_POSITIONS, parseRopeConfig, type RopeConfig, yarnContext } from "./rope-config.ts";
 
 export { type GenerationConfig, parseGenerationConfig } from "./generation-config.ts";
 export type { RopeConfig } from "./rope-config.ts";
@@ -17,9 +17,13 @@ export interface ModelConfig {
   readonly num_hidden_layers: number;
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
-  /** Width of one head: not hidden_size / num_attention_heads in every checkpoint. */
+  /** Width of one head: not hidden_size / num_attention_heads in every checkpoint. See `parseModelConfig` where it is absent. */
   readonly head_dim: number;
   readonly rms_norm_eps: number;
+  /**
+   * The longest context. With YaRN at least factor * original_max_position_embeddings (up to 2^24): the published way to turn it on
+   * adds `rope_scaling` to config.json and leaves the shorter context in this field as it was.
+   */
   readonly max_position_embeddings: number;
   readonly tie_word_embeddings: boolean;
   readonly rope: RopeConfig;
@@ -53,9 +57,11 @@ const DTYPES = ["float32", "float16", "bfloat16"];
 /**
  * @param json the parsed file
  * @param file its name, for messages
+ * @param storedHeadDim the heads' width as the weights have it, for a config without `head_dim`. Qwen3Config then takes 128, others
+ *   hidden_size / num_attention_heads; the weights tell which was meant. Without either, the quotient is taken.
  * @throws Qwen3Error CHECKPOINT_CONFIG naming the field, its value and what is supported
  */
-export function parseModelConfig(json: unknown, file = "config.json"): ModelConfig {
+export function parseModelConfig(json: unknown, file = "config.json", storedHeadDim?: number): ModelConfig {
   const fields = new Fields(json, file, "CHECKPOINT_CONFIG");
   checkArchitecture(fields);
   for (const key of QUANTIZATION)
@@ -67,6 +73,7 @@ export function parseModelConfig(json: unknown, file = "config.json"): ModelConf
   const hidden_size = fields.integer("hidden_size", 1, MAX_WIDTH) ?? 4_096;
   const num_hidden_layers = fields.integer("num_hidden_layers", 1, MAX_LAYERS) ?? 32;
   const max_position_embeddings = fields.integer("max_position_embeddings", 1, MAX_POSITIONS) ?? 32_768;
+  const rope = parseRopeConfig(fields, max_position_embeddings);
   checkSlidingWindow(fields, num_hidden_layers);
   const bos_token_id = fields.integer("bos_token_id", 0, vocab_size - 1);
   return {
@@ -74,11 +81,11 @@ export function parseModelConfig(json: unknown, file = "config.json"): ModelConf
     hidden_size,
     intermediate_size: fields.integer("intermediate_size", 1, MAX_WIDTH) ?? 22_016,
     num_hidden_layers,
-    ...headsOf(fields, hidden_size),
+    ...headsOf(fields, hidden_size, storedHeadDim),
     rms_norm_eps: fields.number("rms_norm_eps", 1e-12, 1) ?? 1e-6,
-    max_position_embeddings,
+    max_position_embeddings: Math.max(max_position_embeddings, yarnContext(rope)),
     tie_word_embeddings: fields.boolean("tie_word_embeddings") ?? false,
-    rope: parseRopeConfig(fields, max_position_embeddings),
+    rope,
     eos_token_id: fields.integers("eos_token_id", 0, vocab_size - 1) ?? [],
     ...(bos_token_id !== undefined && { bos_token_id }),
   };
@@ -94,7 +101,7 @@ function checkArchitecture(fields: Fields): void {
 
 type Heads = Pick<ModelConfig, "num_attention_heads" | "num_key_value_heads" | "head_dim">;
 
-function headsOf(fields: Fields, hidden_size: number): Heads {
+function headsOf(fields: Fields, hidden_size: number, storedHeadDim: number | undefined): Heads {
   const num_attention_heads = fields.integer("num_attention_heads", 1, MAX_HEADS) ?? 32;
   // In Qwen3Config absent means 32, but null as many as query heads.
   const unspecified = fields.has("num_key_value_heads") ? num_attention_heads : 32;
@@ -102,9 +109,14 @@ function headsOf(fields: Fields, hidden_size: number): Heads {
   if (num_attention_heads % num_key_value_heads !== 0)
     fields.refuse("num_key_value_heads", `a divisor of num_attention_heads, ${num_attention_heads}`);
   const quotient = hidden_size / num_attention_heads;
-  const head_dim = fields.integer("head_dim", 2, MAX_HEAD_DIM) ?? quotient;
-  if (head_dim > MAX_HEAD_DIM || head_dim % 2 !== 0)
-    fields.refuse("head_dim", `an even number up to ${MAX_HEAD_DIM}; hidden_size / num_attention_heads would be ${quotient}`);
+  const head_dim = fields.integer("head_dim", 2, MAX_HEAD_DIM) ?? storedHeadDim ?? quotient;
+  if (head_dim < 2 || head_dim > MAX_HEAD_DIM || head_dim % 2 !== 0) {
+    const instead = storedHeadDim === undefined ? "" : `, the weights' is ${storedHeadDim}`;
+    fields.refuse(
+      "head_dim",
+      `an even number from 2 to ${MAX_HEAD_DIM}; hidden_size / num_attention_heads would be ${quotient}${instead}`,
+    );
+  }
   return { num_attention_heads, num_key_value_heads, head_dim };
 }
 

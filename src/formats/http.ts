@@ -13,9 +13,13 @@ export type Fetch = (url: URL, init: RequestInit) => Promise<Response>;
 /** The largest file that is read whole where the server does not serve ranges. */
 export const WHOLE_FILE_BYTES = 64 * 1024 * 1024;
 
-/** The folder below `baseUrl`, with or without a slash at its end. A query (of a signed URL) goes along with every file. */
+/**
+ * The folder below `baseUrl`, with or without a slash at its end. A query (of a signed URL) goes along with every file.
+ *
+ * @throws Qwen3Error ARGUMENT for what is no URL, or one with a user name or password
+ */
 export function httpFolder(baseUrl: URL | string, fetch: Fetch = globalThis.fetch): CheckpointSource {
-  const base = new URL(baseUrl);
+  const base = fetchableUrl(baseUrl);
   if (!base.pathname.endsWith("/")) base.pathname += "/";
   return {
     name: shownUrl(base),
@@ -28,13 +32,17 @@ export function httpFolder(baseUrl: URL | string, fetch: Fetch = globalThis.fetc
   };
 }
 
-/** A file behind HTTP; undefined where the server says that there is none. One byte is fetched to learn the size. */
+/**
+ * A file behind HTTP; undefined where the server says that there is none. One byte is fetched to learn the size.
+ *
+ * @throws Qwen3Error ARGUMENT as `httpFolder`, SOURCE_READ for every other answer
+ */
 export async function httpSource(
   url: URL | string,
   fetch: Fetch = globalThis.fetch,
   signal?: AbortSignal,
 ): Promise<ByteSource | undefined> {
-  const target = new URL(url);
+  const target = fetchableUrl(url);
   const name = shownUrl(target);
   return reading(name, signal, async () => {
     const response = await requestRange(target, 0, 0, fetch, signal);
@@ -124,7 +132,16 @@ async function limitedBody(response: Response, expected: number, limit: number):
   return length === bytes.length ? bytes : bytes.slice(0, length);
 }
 
+/** A copy of the URL. `fetch` refuses every one with credentials, and would print them. */
+function fetchableUrl(url: URL | string): URL {
+  if (!URL.canParse(url)) throw new Qwen3Error("ARGUMENT", "a complete http: or https: URL is needed; the text given is none");
+  const parsed = new URL(url);
+  if (parsed.username || parsed.password)
+    throw new Qwen3Error("ARGUMENT", `${shownUrl(parsed)}: a URL with a user name or password cannot be fetched; leave them out`);
+  return parsed;
+}
+
 /** Without query and credentials: those of signed URLs are secrets and do not belong in messages. */
-function shownUrl(url: URL): string {
-  return url.origin + url.pathname;
+export function shownUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
 }

@@ -33,6 +33,13 @@ export function expectedTensors(config: ModelConfig): Map<string, readonly numbe
   return tensors;
 }
 
+/** `head_dim` as layer 0's query norm has it, for a config that leaves it out; undefined where there is no such vector. */
+export function storedHeadDim(stored: ReadonlyMap<string, TensorInfo>): number | undefined {
+  const name = "layers.0.self_attn.q_norm.weight";
+  const shape = (stored.get(`model.${name}`) ?? stored.get(name))?.shape;
+  return shape?.length === 1 ? shape[0] : undefined;
+}
+
 /**
  * A file's tensors under canonical names, checked against the config: nothing missing, nothing left over, shapes and types right.
  * What older exports carry without need is dropped: `lm_head.weight` of a tied model, and RoPE's inverse frequencies.

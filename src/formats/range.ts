@@ -16,9 +16,16 @@ export async function reading<T>(place: string, signal: AbortSignal | undefined,
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof Qwen3Error) throw error;
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new Qwen3Error("SOURCE_READ", `${place}: ${problem}`, { cause: error });
+    throw new Qwen3Error("SOURCE_READ", `${place}: ${problemOf(error)}`, { cause: error });
   }
+}
+
+/** The message with that of its cause: `fetch` itself says no more than "fetch failed". */
+function problemOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!(error.cause instanceof Error)) return error.message;
+  const { message, code } = error.cause as Error & { code?: unknown };
+  return `${error.message}: ${message || code || error.cause.name}`; // several failed addresses have a code and no message
 }
 
 /** Reads from any source, also a caller's own: exactly `length` bytes or a typed error. */

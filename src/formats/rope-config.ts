@@ -48,7 +48,12 @@ const MAX_FACTOR = 65_536;
 /** 2^24: up to here an f32 holds every position exactly. */
 export const MAX_POSITIONS = 16_777_216;
 
-/** @param config the whole of config.json */
+/** The context that YaRN reaches, 0 without it; no longer than positions can be told apart. */
+export function yarnContext(rope: RopeConfig): number {
+  return rope.rope_type === "yarn" ? Math.min(Math.floor(rope.factor * rope.original_max_position_embeddings), MAX_POSITIONS) : 0;
+}
+
+/** @param config the whole of config.json; @param max_position_embeddings as stored there */
 export function parseRopeConfig(config: Fields, max_position_embeddings: number): RopeConfig {
   const objects = ["rope_scaling", "rope_parameters"]
     .filter((key) => config.value(key) !== undefined)

@@ -17,6 +17,9 @@ import type { ByteSource } from "./source.ts";
 /** 16 MiB; the header of Qwen3-4B, the longest real one around, has 50 KB. */
 export const MAX_HEADER_BYTES = 16 * 1024 * 1024;
 
+/** Twice what any checkpoint has; a shape is looped over and printed. */
+const MAX_DIMENSIONS = 8;
+
 /** Every dtype of the format with its bits; only the float types can be computed with. */
 const DTYPE_BITS = {
   ...{ f32: 32, f16: 16, bf16: 16 },
@@ -83,6 +86,7 @@ function parseTensor(source: ByteSource, name: string, fields: Fields, dataStart
   for (const key of fields.keys()) if (!TENSOR_KEYS.includes(key)) fields.refuse(key, `${TENSOR_KEYS.join(", ")} only`);
   const dtype = (fields.oneOf("dtype", DTYPES) ?? fields.refuse("dtype", DTYPES.join(", "))).toLowerCase() as StoredType;
   const shape = integerList(fields, "shape");
+  if (shape.length > MAX_DIMENSIONS) fields.refuse("shape", `at most ${MAX_DIMENSIONS} dimensions, here ${shape.length}`);
   const [begin, end, ...more] = integerList(fields, "data_offsets");
   if (begin === undefined || end === undefined || more.length > 0 || begin > end)
     return fields.refuse("data_offsets", "[begin, end] with begin <= end");

@@ -4,7 +4,7 @@
  */
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost, type Host } from "../core/host.ts";
-import { httpFolder } from "./http.ts";
+import { httpFolder, shownUrl } from "./http.ts";
 
 export { httpFolder, httpSource } from "./http.ts";
 export { blobSource, bytesSource, memoryFolder } from "./memory.ts";
@@ -26,6 +26,9 @@ export interface CheckpointSource {
   open(file: string, signal?: AbortSignal): Promise<ByteSource | undefined>;
 }
 
+/** Text that is a URL of any scheme, not a path; one letter with a colon is a drive. */
+const URL_TEXT = /^((https?|file):|[a-z][a-z\d+.-]+:\/\/)/i;
+
 /**
  * The folder that `location` names: a path or `file:` URL (Node, Deno, Bun), an `http(s):` URL below which the files lie, or an
  * object that is a source already.
@@ -38,7 +41,7 @@ export async function openFolder(
   host: Host = detectHost(),
 ): Promise<CheckpointSource> {
   signal?.throwIfAborted();
-  if (typeof location === "string" && !/^(https?|file):/i.test(location)) return openPath(location, host, signal);
+  if (typeof location === "string" && !URL_TEXT.test(location)) return openPath(location, host, signal);
   if (typeof location === "string" || location instanceof URL) {
     const url = URL.canParse(location) ? new URL(location) : undefined;
     if (url?.protocol === "http:" || url?.protocol === "https:") return httpFolder(url);
@@ -46,8 +49,14 @@ export async function openFolder(
   } else if (typeof location?.open === "function") return location;
   throw new Qwen3Error(
     "ARGUMENT",
-    `a checkpoint is a folder's path, a file:, http: or https: URL, or an object with open(file); got ${location}`,
+    `a checkpoint is a folder's path, a file:, http: or https: URL, or an object with open(file); got ${describe(location)}`,
   );
+}
+
+/** What was given instead of a location, without the secrets that a URL may hold. */
+function describe(location: unknown): string {
+  if (typeof location !== "string" && !(location instanceof URL)) return location === null ? "null" : typeof location;
+  return URL.canParse(location) ? shownUrl(new URL(location)) : "a URL that cannot be parsed";
 }
 
 async function openPath(path: string | URL, host: Host, signal: AbortSignal | undefined): Promise<CheckpointSource> {

@@ -5,6 +5,7 @@
  * Source: Sennrich et al. 2016 (arXiv:1508.07909).
  */
 import { Qwen3Error } from "../core/errors.ts";
+import { shown } from "../formats/json.ts";
 import { byteCharacters } from "./byte-level.ts";
 
 /** Pieces up to here are merged by looking at all pairs, which beats a heap while everything stays in the nearest cache. */
@@ -32,8 +33,8 @@ export class BytePairEncoder {
   ) {
     const idOf = (token: string): number => {
       const id = vocab.get(token);
-      if (id === undefined) refuse(`the vocabulary lacks ${JSON.stringify(token)}, which bytes or merges need`);
-      if (forbidden.has(id)) refuse(`${JSON.stringify(token)} is an added token, but plain text could be encoded to it`);
+      if (id === undefined) refuse(`the vocabulary lacks ${shown(token)}, which bytes or merges need`);
+      if (forbidden.has(id)) refuse(`${shown(token)} is an added token, but plain text could be encoded to it`);
       return id;
     };
     this.byteIds = Int32Array.from(byteCharacters(), idOf);

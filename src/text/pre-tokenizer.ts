@@ -4,6 +4,7 @@
  */
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { Qwen3Error } from "../core/errors.ts";
+import { shown } from "../formats/json.ts";
 
 /** Receives a piece: bytes start..end-1 of `bytes`. */
 export type TakePiece = (bytes: Uint8Array, start: number, end: number) => void;
@@ -37,7 +38,7 @@ function librarySplit(pattern: string): (text: string) => string[] {
   try {
     return (new LibraryTokenizer(definition, {}) as { pre_tokenizer: (text: string) => string[] }).pre_tokenizer;
   } catch (cause) {
-    throw new Qwen3Error("TOKENIZER_FILE", `tokenizer.json: the pattern ${JSON.stringify(pattern)} is not understood`, { cause });
+    throw new Qwen3Error("TOKENIZER_FILE", `tokenizer.json: the pattern ${shown(pattern)} is not understood`, { cause });
   }
 }
 

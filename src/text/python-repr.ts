@@ -6,8 +6,11 @@
 import type { Value } from "./jinja.ts";
 import type { Reading } from "./python-strings.ts";
 
-/** Of any text that a template makes, in code units; the longest context of any Qwen3 model is about a million characters. */
-export const maxLength = 1 << 26;
+/**
+ * Of any text that a template makes, in code units: some sixteen for each of the 1,010,000 tokens of the longest context of a Qwen3
+ * model, when English has about four.
+ */
+export const maxLength = 1 << 24;
 
 /** Counts what is written: lists that share their parts can be far larger written out than in memory. */
 export function lengthLimit(): (length: number) => void {

@@ -69,8 +69,14 @@ const statements = ["If", "For", "Set", "Macro", "CallStatement", "FilterStateme
 /** Functions whose string arguments are looked at. */
 const readingFunctions = ["raise_exception", "strftime_now"];
 
-/** @throws Error where the source is not a template */
+/** Code units of a template's source; published ones have up to some 20,000. */
+const maxSource = 1 << 20;
+/** The library looks for tags with a regular expression that takes time quadratic in the length of a run of whitespace. */
+const maxWhitespace = 2000;
+
+/** @throws Error where the source is not a template, or too long a one */
 export function compileTemplate(source: string): TemplateProgram {
+  checkSource(source);
   // The two options under which transformers runs chat templates.
   const root = parseTemplate(source, { trim_blocks: true, lstrip_blocks: true });
   const notes: Notes = {
@@ -85,6 +91,14 @@ export function compileTemplate(source: string): TemplateProgram {
   rewrite(root, notes);
   visit(root, (node) => note(node, notes));
   return { root, ...notes };
+}
+
+function checkSource(source: string): void {
+  if (source.length > maxSource) throw new Error(`it has ${source.length} characters; at most ${maxSource} are allowed`);
+  for (const { 0: run, index } of source.matchAll(/\s+/g)) {
+    if (run.length <= maxWhitespace) continue;
+    throw new Error(`it has ${run.length} characters of whitespace in a row at ${index}; at most ${maxWhitespace} are allowed`);
+  }
 }
 
 /** Replaces, from the leaves up, what the library would compute its own way. Returns what now stands for `node`. */

@@ -4,7 +4,10 @@
  * Source: the serialization format of Hugging Face tokenizers.
  */
 import { Qwen3Error } from "../core/errors.ts";
+import { shown } from "../formats/json.ts";
 import { describe } from "./json-data.ts";
+import { readPostProcessor, type SurroundingTokens } from "./post-processor.ts";
+import { allow, array, flag, isTokenId, type Json, maxTokenId, object, refuse, refuseId } from "./tokenizer-fields.ts";
 
 /** A token that is matched in text as a whole, before text is cut and merged. Flags as in tokenizer.json. */
 export interface AddedToken {
@@ -30,12 +33,12 @@ export interface TokenizerDefinition {
   readonly normalizer: "NFC" | null;
   /** The regular expression (Oniguruma's dialect) whose matches are the pieces that merging never crosses. */
   readonly pattern: string;
+  /** What `addSpecialTokens` puts around a text. */
+  readonly surrounding: SurroundingTokens;
 }
 
-/** Ids are indexes of arrays here, so a huge one would be a huge allocation; the largest published vocabularies have 262,144. */
-const maxTokenId = (1 << 20) - 1;
-
-type Json = Record<string, unknown>;
+/** Characters of an added token; the longest published ones have some 30. */
+const maxAddedLength = 1024;
 
 /** @throws Qwen3Error TOKENIZER_FILE naming the field that is broken or asks for something unsupported */
 export function readTokenizerFile(file: Uint8Array | string): TokenizerDefinition {
@@ -43,12 +46,15 @@ export function readTokenizerFile(file: Uint8Array | string): TokenizerDefinitio
   const model = object(root.model, "model");
   const vocab = readVocab(object(model.vocab, "model.vocab"));
   checkModel(model);
+  const addedTokens = array(root.added_tokens ?? [], "added_tokens");
+  const added = addedTokens.map((token, i) => readAddedToken(token, `added_tokens[${i}]`));
   return {
     vocab,
     merges: readMerges(array(model.merges, "model.merges")),
-    added: array(root.added_tokens ?? [], "added_tokens").map((token, i) => readAddedToken(token, `added_tokens[${i}]`)),
+    added,
     normalizer: readNormalizer(root.normalizer),
     pattern: readPattern(object(root.pre_tokenizer, "pre_tokenizer")),
+    surrounding: readPostProcessor(root.post_processor, new Set(added.map((token) => token.id))),
   };
 }
 
@@ -78,8 +84,8 @@ function readVocab(entries: Json): Map<string, number> {
   const taken = new Uint8Array(maxTokenId + 1);
   for (const token in entries) {
     const id = entries[token];
-    if (!isTokenId(id)) return refuseId(id, `model.vocab[${JSON.stringify(token)}]`);
-    if (taken[id]) refuse(`model.vocab gives id ${id} to two tokens, one of them ${JSON.stringify(token)}`);
+    if (!isTokenId(id)) return refuseId(id, `model.vocab[${shown(token)}]`);
+    if (taken[id]) refuse(`model.vocab gives id ${id} to two tokens, one of them ${shown(token)}`);
     taken[id] = 1;
     vocab.set(token, id);
   }
@@ -102,6 +108,9 @@ function readAddedToken(value: unknown, where: string): AddedToken {
   const fields = object(value, where);
   const { content, id } = fields;
   if (typeof content !== "string" || content === "") return refuse(`${where}.content must be a string that is not empty`);
+  if (content.length > maxAddedLength) {
+    return refuse(`${where}.content has ${content.length} characters; at most ${maxAddedLength} are allowed`);
+  }
   const special = flag(fields.special, `${where}.special`) ?? false;
   return {
     id: isTokenId(id) ? id : refuseId(id, `${where}.id`),
@@ -135,37 +144,4 @@ function readPattern(preTokenizer: Json): string {
   allow("pre_tokenizer.pretokenizers[1].use_regex", byteLevel.use_regex, [false]);
   const { Regex: pattern } = object(split.pattern, "pre_tokenizer.pretokenizers[0].pattern");
   return typeof pattern === "string" ? pattern : refuse("pre_tokenizer.pretokenizers[0].pattern has no Regex");
-}
-
-function isTokenId(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= maxTokenId;
-}
-
-function refuseId(value: unknown, where: string): never {
-  refuse(`${where} is ${JSON.stringify(value)}; a token id is an integer from 0 to ${maxTokenId}`);
-}
-
-function flag(value: unknown, where: string): boolean | undefined {
-  if (value === undefined || typeof value === "boolean") return value;
-  return refuse(`${where} is ${describe(value)}; it must be true or false`);
-}
-
-function allow(where: string, value: unknown, allowed: unknown[]): void {
-  if (allowed.includes(value)) return;
-  refuse(
-    `${where} is ${JSON.stringify(value)}; supported is ${allowed.map((item) => JSON.stringify(item) ?? "absent").join(" or ")}`,
-  );
-}
-
-function object(value: unknown, where: string): Json {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
-  return refuse(`${where} is ${describe(value)}; it must be an object`);
-}
-
-function array(value: unknown, where: string): unknown[] {
-  return Array.isArray(value) ? value : refuse(`${where} is ${describe(value)}; it must be an array`);
-}
-
-function refuse(problem: string): never {
-  throw new Qwen3Error("TOKENIZER_FILE", `tokenizer.json: ${problem}`);
 }

@@ -11,6 +11,7 @@ import { ChatTemplate, type ChatTemplateOptions, checkConversation, type Special
 import { describe, wellFormed } from "./json-data.ts";
 import type { ChatMessage } from "./messages.ts";
 import { nfc } from "./normalization.ts";
+import type { SurroundingTokens } from "./post-processor.ts";
 import { createPreTokenizer, type PreTokenizer } from "./pre-tokenizer.ts";
 import { type DecodeOptions, StreamDecoder } from "./stream-decoder.ts";
 import { type ChatTemplates, readTokenizerConfig } from "./tokenizer-config.ts";
@@ -18,6 +19,14 @@ import { type AddedToken, readTokenizerFile, type TokenizerDefinition } from "./
 
 export type { ChatTemplateOptions } from "./chat-template.ts";
 export type { DecodeOptions } from "./stream-decoder.ts";
+
+export interface EncodeOptions {
+  /**
+   * Put the special tokens around the text that the checkpoint's post_processor asks for, as transformers does by default. Qwen3-Embedding
+   * needs it (an <|endoftext|> at the end); chat models have none. Default false.
+   */
+  addSpecialTokens?: boolean;
+}
 
 /** The files of a checkpoint that a tokenizer is made of. */
 export interface TokenizerFiles {
@@ -46,6 +55,7 @@ export class Tokenizer {
   /** Those of `templates` that were used, compiled. */
   private readonly compiled = new Map<string, ChatTemplate>();
   private readonly specialTokens: SpecialTokens;
+  private readonly surrounding: SurroundingTokens;
 
   private constructor(definition: TokenizerDefinition, templates: ChatTemplates, specialTokens: SpecialTokens) {
     const { vocab, added } = definition;
@@ -66,6 +76,7 @@ export class Tokenizer {
     this.chatEncoder = new ChatEncoder(added, (text) => this.encodePlain(text));
     this.templates = templates;
     this.specialTokens = specialTokens;
+    this.surrounding = definition.surrounding;
   }
 
   /** @throws Qwen3Error TOKENIZER_FILE if a file is broken or describes a tokenizer that is not supported */
@@ -75,13 +86,13 @@ export class Tokenizer {
     return new Tokenizer(readTokenizerFile(files.tokenizerJson), own, specialTokens);
   }
 
-  /** The tokens of trusted text: added and control tokens that are written in it are recognised. Nothing is added at either end. */
-  encode(text: string): number[] {
+  /** The tokens of trusted text: added and control tokens that are written in it are recognised. */
+  encode(text: string, { addSpecialTokens = false }: EncodeOptions = {}): number[] {
     const ids: number[] = [];
     this.encodeSections(this.addedToGiven, wellFormed(checkText(text)), ids, (given) => {
       this.encodeSections(this.addedToNormalized, this.normalize(given), ids, (section) => this.encodeSection(section, ids));
     });
-    return ids;
+    return addSpecialTokens ? [...this.surrounding.before, ...ids, ...this.surrounding.after] : ids;
   }
 
   /** The tokens of anybody's text, whatever is written in it: never an added token. */

@@ -131,6 +131,19 @@ test("names without model. in front are the same checkpoint", async () => {
   assert.ok((await open(tinyFiles(withHead, untied))).tensors.has("lm_head.weight"));
 });
 
+test("without head_dim in config.json, the query norm tells it", async () => {
+  const { head_dim: _, ...config } = tinyConfig; // hidden_size / num_attention_heads is 3
+  for (const rename of [(name: string) => name, (name: string) => name.slice("model.".length)])
+    assert.is((await open(tinyFiles(renamed(rename), config))).config.head_dim, 4);
+  const withNorm = (shape: number[]) =>
+    tinyTensors().map((tensor) => (tensor.name.endsWith("q_norm.weight") ? testTensor(tensor.name, shape) : tensor));
+  for (const length of [0, 3, 1026])
+    await refused("CHECKPOINT_CONFIG", ["head_dim is absent", `the weights' is ${length}`], () =>
+      open(tinyFiles(withNorm([length]), config)),
+    );
+  await refused("CHECKPOINT_CONFIG", [/would be 3$/], () => open(tinyFiles(withNorm([2, 2]), config)));
+});
+
 test("what older exports carry without need is tolerated and dropped", async () => {
   const extra = [
     testTensor("lm_head.weight", [11, 6]),

@@ -143,6 +143,17 @@ test("yarn: every setting, the old name of the type, defaults", () => {
   assert.equal(parse({ rope_scaling: {} }).rope, parse({}).rope);
 });
 
+test("yarn reaches factor times the original context, whatever shorter one the config still names", () => {
+  const context = (change: Change) => parse(change).max_position_embeddings;
+  assert.is(context({ max_position_embeddings: 40960, rope_scaling: yarn }), 131072);
+  assert.is(context({ max_position_embeddings: 40960, rope_scaling: { ...yarn, factor: 2.00001 } }), 65536);
+  assert.is(context({ max_position_embeddings: 40960, rope_scaling: { ...yarn, factor: 1 } }), 40960);
+  assert.is(context({ max_position_embeddings: 262144, rope_scaling: yarn }), 262144);
+  assert.is(context({ rope_scaling: { ...yarn, factor: 65536 } }), 16_777_216, "positions stay exact in f32");
+  assert.is(context({ max_position_embeddings: 40960 }), 40960);
+  assert.is(parseModelConfig(goldenJson("yarn-bf16", "config.json")).max_position_embeddings, 1024);
+});
+
 test("a sliding window that no layer uses is no obstacle", () => {
   assert.equal(parse({ use_sliding_window: false, sliding_window: 4096, max_window_layers: 0 }), parse({}));
   assert.equal(parse({ use_sliding_window: true, sliding_window: null, max_window_layers: 0 }), parse({}));

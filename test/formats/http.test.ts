@@ -211,6 +211,34 @@ test("no connection is an error that names the URL, and not the secrets in it", 
   await refused("SOURCE_READ", [/^((?!secret).)*$/s], () => httpSource("http://127.0.0.1:9/file?token=secret"));
 });
 
+test("a refused connection says why", async () => {
+  const closed = createServer();
+  await new Promise<void>((listening) => closed.listen(0, "127.0.0.1", listening));
+  const { port } = closed.address() as AddressInfo;
+  await new Promise((done) => closed.close(done));
+  await refused("SOURCE_READ", [`http://127.0.0.1:${port}/file: `, `ECONNREFUSED 127.0.0.1:${port}`], () =>
+    httpSource(`http://127.0.0.1:${port}/file`),
+  );
+  const failing = (cause: unknown) => () => Promise.reject(new Error("failed", { cause }));
+  const code = Object.assign(new AggregateError([]), { code: "ENETDOWN" });
+  await refused("SOURCE_READ", [/: failed: ENETDOWN$/], () => httpSource(base, failing(code)));
+  await refused("SOURCE_READ", [/: failed: RangeError$/], () => httpSource(base, failing(new RangeError())));
+  await refused("SOURCE_READ", [/: failed$/], () => httpSource(base, failing("text")));
+});
+
+test("URLs with a user name or password are refused, unprinted, before any request", async () => {
+  const silent = /^((?!s3cret|user@|user:).)*$/s;
+  for (const url of ["https://user:s3cret@host/m?token=s3cret", "http://user@host/m", "http://:s3cret@host/m"]) {
+    const says = ["host/m", "a URL with a user name or password cannot be fetched", silent];
+    const never: Fetch = () => assert.unreachable("no request") as never;
+    await refused("ARGUMENT", says, () => httpFolder(url, never));
+    await refused("ARGUMENT", says, () => httpSource(url, never));
+    await refused("ARGUMENT", says, () => openFolder(url));
+    await refused("ARGUMENT", says, () => openFolder(new URL(url)));
+  }
+  await refused("ARGUMENT", ["the text given is none", silent], () => httpFolder("https://user:s3cret@:host"));
+});
+
 test("a folder: files below it, with or without its slash; the query goes along", async () => {
   routes.set("folder", serveRange);
   for (const location of [`${base}/folder`, `${base}/folder/`, new URL(`${base}/folder`)]) {

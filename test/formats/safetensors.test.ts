@@ -45,6 +45,11 @@ test("whitespace around the header, scalars, empty tensors and files without ten
   assert.equal(tensors.get("s")?.byteLength, 4);
 });
 
+test("a shape has up to eight dimensions", async () => {
+  const shape = [1, 2, 1, 2, 1, 2, 1, 1];
+  assert.equal((await parse(safetensorsFile([testTensor("a", shape)]))).tensors.get("a")?.shape, shape);
+});
+
 test("every dtype of the format is understood, packed ones too", async () => {
   const bits: Readonly<Record<string, number>> = {
     ...{ BOOL: 8, U8: 8, I8: 8, F8_E5M2: 8, F8_E4M3: 8, F8_E8M0: 8, F8_E4M3FNUZ: 8, F8_E5M2FNUZ: 8 },
@@ -97,6 +102,11 @@ const broken: readonly (readonly [title: string, file: Uint8Array, ...says: stri
   ["a negative size", rawFile(`{"a":{"dtype":"F32","shape":[-1,-1],"data_offsets":[0,4]}}`, zeros(4)), "shape is [-1,-1]"],
   ["a broken size", rawFile(`{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,6]}}`, zeros(6)), "shape is [1.5]"],
   ["a size as text", rawFile(`{"a":{"dtype":"F32","shape":["1"],"data_offsets":[0,4]}}`, zeros(4)), 'shape is ["1"]'],
+  [
+    "nine dimensions",
+    rawFile(`{"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}}`, zeros(4)),
+    "shape is [1,1,1,1,1,1,1,1,1]; supported: at most 8 dimensions, here 9",
+  ],
   ["a size of null", rawFile(`{"a":{"dtype":"F32","shape":[null],"data_offsets":[0,4]}}`, zeros(4)), "shape is [null]"],
   [
     "a size past 2^53",

@@ -125,6 +125,11 @@ test("locations that lead nowhere say so", async () => {
   await refused("SOURCE_READ", ["a\0b"], () => openFolder("a\0b"));
   for (const location of [new URL("ftp://a/b"), "http://", 7, null, undefined, {}])
     await refused("ARGUMENT", ["a checkpoint is a folder's path"], () => openFolder(location as string));
+  const silent = /^((?!s3cret).)*$/s;
+  for (const url of ["ftp://user:s3cret@a/b?token=s3cret#s3cret", "s3://s3cret@a/b"])
+    for (const location of [url, new URL(url)])
+      await refused("ARGUMENT", [/got (ftp|s3):\/\/a\/b$/, silent], () => openFolder(location));
+  await refused("ARGUMENT", ["got a URL that cannot be parsed", silent], () => openFolder("http://user:s3cret@:a"));
 });
 
 test("a host without files says so, and still takes URLs and sources", async () => {

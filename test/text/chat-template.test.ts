@@ -320,4 +320,23 @@ test("a template whose single steps are slow meets a clock", () => {
   }
 });
 
+test("templates that are too long, or would keep the library's preprocessing busy, are refused before they are read", () => {
+  const message = "{{ messages[0].content }}";
+  assert.is(render(message.padStart(1 << 20, "x")).length, (1 << 20) - message.length + 5);
+  assertRefused(() => render(message.padStart((1 << 20) + 1, "x")), "CHAT_TEMPLATE", /has 1048577 characters; at most 1048576/);
+  for (const space of [" ", "\n", "\u3000"]) {
+    assert.is(render(`a${space.repeat(2000)}${message}`), `a${space.repeat(2000)}Hello`);
+    const refused = /cannot be read: it has 2001 characters of whitespace in a row at 1; at most 2000 are allowed/;
+    assertRefused(() => render(`a${space.repeat(2001)}${message}`), "CHAT_TEMPLATE", refused);
+  }
+  assertRefused(() => render(`{%${" ".repeat(200_000)}`), "CHAT_TEMPLATE", /200000 characters of whitespace/);
+});
+
+test("a message of 4 MiB is rendered and encoded", () => {
+  const content = "word ".repeat(2 ** 22 / 5);
+  const prompt = nano.applyChatTemplate([{ role: "user", content }]);
+  assert.ok(prompt.includes(content));
+  assert.equal(nano.encodeChat([{ role: "user", content }]), nano.encode(prompt));
+});
+
 test.run();

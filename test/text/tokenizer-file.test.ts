@@ -67,6 +67,26 @@ test("refuses what is not JSON, not UTF-8 or not an object", () => {
   assertRefused(() => readTokenizerFile("null"), "TOKENIZER_FILE", /holds null/);
 });
 
+test("refuses nested and huge values without writing them out", () => {
+  const nested = "[".repeat(6000) + "]".repeat(6000);
+  const refused = (old: string, broken: string, message: RegExp): void => {
+    const text = JSON.stringify(nanoJson());
+    assert.ok(text.includes(old));
+    assertRefused(() => readTokenizerFile(text.replace(old, broken)), "TOKENIZER_FILE", message);
+  };
+  refused('"type":"BPE"', `"type":${nested}`, /model.type is an array; supported is "BPE"$/);
+  refused('"id":4070', `"id":${nested}`, /added_tokens\[0\].id is an array; a token id is/);
+  const long = (length: number): string => `"content":"${"x".repeat(length)}"`;
+  refused(
+    '"content":"<|endoftext|>"',
+    long(100_000),
+    /added_tokens\[0\].content has 100000 characters; at most 1024 are allowed$/,
+  );
+  refused('"type":"BPE"', `"type":"${"\\u001b".repeat(100_000)}"`, /^[ -~]{0,200}; supported is "BPE"$/);
+  const longest = JSON.stringify(nanoJson()).replace('"content":"<|endoftext|>"', long(1024));
+  assert.is(readTokenizerFile(longest).added[0]!.content.length, 1024);
+});
+
 test("reads merges in the older notation, and fills in the flags that a token leaves out", () => {
   const json = nanoJson();
   const { merges } = readTokenizerFile(JSON.stringify(json));
