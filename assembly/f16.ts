@@ -28,6 +28,16 @@ export const SIGN = i32.MIN_VALUE;
   return v128.or(v128.or(value, special), v128.and(half, sign));
 }
 
+/** Whether none of eight f16 is zero, denormal, infinity or NaN: no exponent is 0 or 31, whose successors modulo 32 are 1 and 0. */
+@inline export function areNormal(half: v128): bool {
+  return i16x8.all_true(v128.and(i16x8.add(half, i16x8.splat(0x0400)), i16x8.splat(0x7800)));
+}
+
+/** The upper 16 bits of eight normal f16 as f32; the lower ones are the f16's last three bits, at the top. */
+@inline export function upperHalves(half: v128): v128 {
+  return i16x8.add(v128.and(i16x8.shr_s(half, 3), i16x8.splat(-0x7001)), i16x8.splat(0x3800));
+}
+
 /** The `count` (1..3) f16 at p, sign-extended, then zeros. */
 @inline export function loadRestF16(p: usize, count: i32): v128 {
   let half = i32x4.replace_lane(i32x4.splat(0), 0, load<i16>(p));

@@ -1,13 +1,16 @@
 /** The kernels: pure functions of pointers and counts, whose only import is the memory they work in. */
 export { add, swiglu } from "./activation";
 export { attention } from "./attention";
-export { narrowF16, widenBf16, widenF16 } from "./convert";
+export { attentionInt8, attentionInt8Relaxed } from "./attention-int8";
+export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./convert";
 export { exp } from "./exp";
 export { matmulBf16, matmulF16, matmulF32 } from "./float-products";
 export { appendKv } from "./kv";
+export { appendInt8 } from "./kv-int8";
 export { rmsNorm } from "./norm";
 export { packInt4, packInt8, unpackInt4, unpackInt8 } from "./pack";
 export { quantize } from "./quantize";
+export { largestMagnitude, quantizeInt4, quantizeInt4Range, quantizeInt8 } from "./quantize-weights";
 export { CHUNK_BYTES as chunkBytes, RELAXED as relaxed } from "./quantized-dots";
 export { matmulInt4, matmulInt8 } from "./quantized-products";
 export { rope } from "./rope";

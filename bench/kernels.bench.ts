@@ -5,6 +5,7 @@
  */
 import { Bench } from "tinybench";
 import type { Matrix, MatrixFormat, Tensor } from "../src/backend/backend.ts";
+import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
 import { createWasmBackend } from "../src/backend/wasm/backend.ts";
 
 const ROWS = 2560;
@@ -65,7 +66,7 @@ for (const format of [
 }
 for (const type of ["f32", "f16"] as const) {
   const before = b.bytesInUse;
-  const cache = b.createKvCache({ layers: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM, type });
+  const cache = new KvCache(new KvPool(b.createKvStore({ layers: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM, type })));
   const step = (tokens: number, heads: number) =>
     b.input(
       Float32Array.from({ length: tokens * heads * HEAD_DIM }, (_, i) => Math.sin(i)),
@@ -75,13 +76,13 @@ for (const type of ["f32", "f16"] as const) {
   const bytes = b.bytesInUse - before;
   b.scope(() => {
     const entries = step(POSITIONS, KV_HEADS);
-    b.appendKv([{ cache, tokens: POSITIONS }], 0, entries, entries);
+    b.appendKv([cache.segment(POSITIONS)], 0, entries, entries);
     return undefined;
   });
   cache.commit(POSITIONS - 1);
   const query = step(1, HEADS);
   task(`attention, 1 token over ${POSITIONS}, ${type}`, 2 * HEADS * HEAD_DIM * POSITIONS, bytes, () =>
-    b.attention(query, [{ cache, tokens: 1 }], 0, 1 / Math.sqrt(HEAD_DIM)),
+    b.attention(query, [cache.segment(1)], 0, 1 / Math.sqrt(HEAD_DIM)),
   );
 }
 await bench.run();

@@ -4,11 +4,10 @@
  * `reference.ts` is the definition of every operation in plain TypeScript. Other backends give the same bits (wasm) or stay within
  * a stated tolerance (webgpu). All operations may only be queued when they return; `read` alone waits for results.
  *
- * Ownership: whoever creates a matrix, vector or cache owns it until `close()`. Tensors belong to the innermost `scope` in which
+ * Ownership: whoever creates a matrix, vector or store owns it until `close()`. Tensors belong to the innermost `scope` in which
  * they were made and are gone when it ends.
  */
 import type { FloatType } from "../core/dtype.ts";
-import type { KvBudget } from "./kv-pages.ts";
 
 /** Activations, f32, row-major. `shape` is [tokens, width] or [tokens, heads, head_dim]. */
 export interface Tensor {
@@ -48,7 +47,8 @@ export interface MatrixWriter {
   finish(): Matrix;
 }
 
-export type KvType = "f32" | "f16";
+/** int8: one f32 scale per token, head and kind, and head_dim codes. */
+export type KvType = "f32" | "f16" | "int8";
 
 export interface KvShape {
   readonly layers: number;
@@ -60,29 +60,47 @@ export interface KvShape {
 /** Absolute positions that one page of a KV cache holds: page p has 32p .. 32p + 31. Attention sums block by block in this size. */
 export const PAGE_TOKENS = 32;
 
-/** Bytes of one page: K and V of every layer and KV head for `PAGE_TOKENS` positions. */
-export function kvPageBytes(shape: KvShape): number {
-  return shape.layers * 2 * shape.kvHeads * PAGE_TOKENS * shape.headDim * (shape.type === "f32" ? 4 : 2);
+/** Bytes that one head keeps of its keys, or of its values, for `PAGE_TOKENS` positions. */
+export function kvHeadBytes({ headDim, type }: Pick<KvShape, "headDim" | "type">): number {
+  if (type === "int8") return PAGE_TOKENS * (4 * Math.ceil(headDim / 4) + 4);
+  return PAGE_TOKENS * headDim * (type === "f32" ? 4 : 2);
 }
 
-/** Keys and values of one sequence. Pages are taken as the sequence grows. */
-export interface KvCache {
-  /** Absolute position of the first entry; may be set while the cache is empty. */
-  start: number;
-  /** Entries that later steps can see. */
-  readonly length: number;
-  /** Makes room for `tokens` more entries, or throws MEMORY_FULL and leaves the cache as it was. */
-  reserve(tokens: number): void;
-  /** Makes `tokens` appended entries visible: a step that fails half-way leaves no trace. */
-  commit(tokens: number): void;
-  /** Forgets all entries from `length` on and gives their pages back. */
-  truncate(length: number): void;
+/** Bytes of one page: K and V of every layer and KV head for `PAGE_TOKENS` positions. */
+export function kvPageBytes(shape: KvShape): number {
+  return shape.layers * 2 * shape.kvHeads * kvHeadBytes(shape);
+}
+
+/**
+ * Where a backend keeps keys and values: pages of `kvPageBytes`, numbered from 0, which sequences take and share as kv-pages.ts
+ * says. A number's memory is taken once and used again by whoever has the number next.
+ */
+export interface KvStore {
+  readonly shape: KvShape;
+  /** Makes sure that page `page` has memory. Errors: MEMORY_FULL. */
+  ensure(page: number): void;
+  copyPage(from: number, to: number): void;
+  /**
+   * `kvPageBytes(shape)` bytes, laid out [layers][K, V][kv_heads] of what one head keeps for 32 positions:
+   *
+   *   f32, f16   [32][head_dim]
+   *   int8       codes, then scales [32] f32; of K [head_dim / 4][32][4 dims], of V [head_dim / 4][8][4 dims][4 positions], where
+   *              head_dim is rounded up
+   */
+  readPage(page: number): Promise<Uint8Array>;
+  writePage(page: number, bytes: Uint8Array): void;
   close(): void;
 }
 
 /** One sequence's share of a step: its next `tokens` tokens, at absolute positions start + length and up. */
 export interface Segment {
-  readonly cache: KvCache;
+  readonly store: KvStore;
+  /** The numbers of its pages, in order; the first one holds the block of 32 positions in which `start` lies. */
+  readonly pages: readonly number[];
+  /** Absolute position of its first entry. */
+  readonly start: number;
+  /** Entries before this step. */
+  readonly length: number;
   readonly tokens: number;
 }
 
@@ -93,10 +111,13 @@ export interface Backend {
   /** One line about what was chosen, for people ("wasm, relaxed-simd"). */
   readonly description: string;
 
-  createMatrix(rows: number, cols: number, format: MatrixFormat): MatrixWriter;
+  /**
+   * @param source where rows come as bytes of another type than `format`: that type. They are converted to nearest, ties to even, or
+   *   quantized as quantize-weights.ts says. `write` then throws CHECKPOINT_TENSOR for weights that the format cannot come near.
+   */
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter;
   createVector(values: Float32Array): Vector;
-  /** @param budget what this cache shares with others; none: only the backend's own memory limits it */
-  createKvCache(shape: KvShape, budget?: KvBudget): KvCache;
+  createKvStore(shape: KvShape): KvStore;
 
   /**
    * Runs `body`; every tensor made inside is freed when it ends, but for the one it returns. With `replaced`, a tensor of the result's
@@ -117,9 +138,9 @@ export interface Backend {
   rmsNorm(x: Tensor, weight: Vector, eps: number): Tensor;
   /** Rotates each head's halves: x [tokens, heads, head_dim] by cos, sin [tokens, head_dim / 2]. */
   rope(x: Tensor, cos: Tensor, sin: Tensor): Tensor;
-  /** Stores k, v [tokens, kv_heads, head_dim] of the step behind each segment's entries; not visible to later steps before `commit`. */
+  /** Stores k, v [tokens, kv_heads, head_dim] of the step in each segment's pages, behind its entries. */
   appendKv(segments: readonly Segment[], layer: number, k: Tensor, v: Tensor): void;
-  /** softmax(q k^T * scale) v, causal, each token over its own sequence's cache and this step's entries: [tokens, heads, head_dim]. */
+  /** softmax(q k^T * scale) v, causal, each token over its own sequence's entries and this step's: [tokens, heads, head_dim]. */
   attention(q: Tensor, segments: readonly Segment[], layer: number, scale: number): Tensor;
   /** silu(gate) * up. */
   swiglu(gate: Tensor, up: Tensor): Tensor;

@@ -1,58 +1,85 @@
 /**
- * The bookkeeping of a KV cache, whatever its pages are: pages of 32 absolute positions, taken as the sequence grows.
+ * Who uses which page of a KV store: pages of 32 absolute positions, taken as a sequence grows and shared by forks.
  *
- * Page i holds absolute positions 32 (first + i) and up, where first = floor(start / 32). Pages are aligned to absolute positions, not
- * to the sequence's start, so that attention sums in the same blocks wherever a step begins.
+ * Page i of a sequence holds absolute positions 32 (first + i) and up, where first = floor(start / 32). Pages are aligned to absolute
+ * positions, not to the sequence's start, so that attention sums in the same blocks wherever a step begins.
  */
 import { Qwen3Error } from "../core/errors.ts";
-import { type KvCache, type KvShape, kvPageBytes, PAGE_TOKENS } from "./backend.ts";
+import { type KvStore, kvPageBytes, PAGE_TOKENS, type Segment } from "./backend.ts";
 
-/** What all caches of a model may take together. */
-export class KvBudget {
+/** The pages of one store: how many sequences use each, and how many bytes all may take together. */
+export class KvPool {
+  readonly store: KvStore;
   readonly limitBytes: number;
-  #usedBytes = 0;
+  readonly #pageBytes: number;
+  /** By page number: how many sequences hold it. */
+  readonly #holders: number[] = [];
+  /** Numbers that nobody holds; the last given back is the first used again. */
+  readonly #free: number[] = [];
 
-  constructor(limitBytes: number) {
+  constructor(store: KvStore, limitBytes = Number.POSITIVE_INFINITY) {
+    this.store = store;
     this.limitBytes = limitBytes;
+    this.#pageBytes = kvPageBytes(store.shape);
   }
 
-  /** Errors: MEMORY_FULL. */
-  take(bytes: number): void {
-    if (this.#usedBytes + bytes > this.limitBytes)
+  /** Bytes of the pages that somebody holds; a shared page counts once. */
+  get usedBytes(): number {
+    return (this.#holders.length - this.#free.length) * this.#pageBytes;
+  }
+
+  /** Pages that could still be taken within the limit. */
+  get pagesLeft(): number {
+    return Math.floor((this.limitBytes - this.usedBytes) / this.#pageBytes);
+  }
+
+  /** A page for one holder. Errors: MEMORY_FULL. */
+  take(): number {
+    if (this.usedBytes + this.#pageBytes > this.limitBytes)
       throw new Qwen3Error(
         "MEMORY_FULL",
-        `the KV caches hold ${this.#usedBytes} bytes of at most ${this.limitBytes} in the memory plan; a page takes ${bytes} more`,
+        `the KV caches hold ${this.usedBytes} bytes of at most ${this.limitBytes} in the memory plan; a page takes ${this.#pageBytes} more`,
       );
-    this.#usedBytes += bytes;
+    const page = this.#free[this.#free.length - 1] ?? this.#holders.length;
+    this.store.ensure(page);
+    if (page < this.#holders.length) this.#free.pop();
+    this.#holders[page] = 1;
+    return page;
   }
 
-  giveBack(bytes: number): void {
-    this.#usedBytes -= bytes;
+  /** One more holder. */
+  share(page: number): void {
+    this.#holders[page]!++;
+  }
+
+  /** One holder less. */
+  release(page: number): void {
+    if (--this.#holders[page]! === 0) this.#free.push(page);
+  }
+
+  isShared(page: number): boolean {
+    return this.#holders[page]! > 1;
   }
 }
 
-export class PagedKvCache<Page> implements KvCache {
-  readonly shape: KvShape;
-  readonly pages: Page[] = [];
-  readonly #allocate: () => Page;
-  readonly #free: (page: Page) => void;
-  readonly #budget: KvBudget | undefined;
+/** Keys and values of one sequence. */
+export class KvCache {
+  readonly pages: number[] = [];
+  readonly #pool: KvPool;
   #start = 0;
   #length = 0;
   #closed = false;
 
-  /** @param allocate makes a page of `kvPageBytes(shape)` or throws MEMORY_FULL; @param free gives one back */
-  constructor(shape: KvShape, allocate: () => Page, free: (page: Page) => void, budget?: KvBudget) {
-    this.shape = shape;
-    this.#allocate = allocate;
-    this.#free = free;
-    this.#budget = budget;
+  constructor(pool: KvPool) {
+    this.#pool = pool;
   }
 
+  /** Entries that later steps can see. */
   get length(): number {
     return this.#length;
   }
 
+  /** Absolute position of the first entry; may be set while the cache is empty. */
   get start(): number {
     return this.#start;
   }
@@ -69,26 +96,27 @@ export class PagedKvCache<Page> implements KvCache {
     this.#start = position;
   }
 
-  /** The page that holds absolute position `position`, which must be reserved. */
-  pageAt(position: number): Page {
-    const page = this.pages[this.#pageIndex(position)];
-    if (page === undefined) throw new Qwen3Error("ARGUMENT", `position ${position} was not reserved`);
-    return page;
+  /** A step's next `tokens` tokens of this sequence, which must be reserved. */
+  segment(tokens: number): Segment {
+    return { store: this.#pool.store, pages: this.pages.slice(), start: this.#start, length: this.#length, tokens };
   }
 
+  /** Makes room for `tokens` more entries that nobody else sees, or throws MEMORY_FULL and leaves the entries as they were. */
   reserve(tokens: number): void {
     this.#open();
     requireCount(tokens);
     const before = this.pages.length;
     const needed = this.#pagesFor(this.#length + tokens);
+    if (tokens > 0) this.#ownLastPage();
     try {
-      while (this.pages.length < needed) this.pages.push(this.#take());
+      while (this.pages.length < needed) this.pages.push(this.#pool.take());
     } catch (error) {
       this.#release(before);
       throw error;
     }
   }
 
+  /** Makes `tokens` appended entries visible: a step that fails half-way leaves no trace. */
   commit(tokens: number): void {
     this.#open();
     requireCount(tokens);
@@ -97,12 +125,26 @@ export class PagedKvCache<Page> implements KvCache {
     this.#length += tokens;
   }
 
+  /** Forgets all entries from `length` on and gives their pages back. */
   truncate(length: number): void {
     this.#open();
     if (!Number.isSafeInteger(length) || length < 0 || length > this.#length)
       throw new Qwen3Error("ARGUMENT", `cannot truncate a cache of ${this.#length} entries to ${length}`);
     this.#length = length;
     this.#release(this.#pagesFor(length));
+  }
+
+  /** A second sequence with the same entries. The pages are shared; the first of the two that appends to a shared page copies it. */
+  fork(): KvCache {
+    this.#open();
+    const copy = new KvCache(this.#pool);
+    copy.#start = this.#start;
+    copy.#length = this.#length;
+    for (const page of this.pages.slice(0, this.#pagesFor(this.#length))) {
+      this.#pool.share(page);
+      copy.pages.push(page);
+    }
+    return copy;
   }
 
   close(): void {
@@ -115,30 +157,24 @@ export class PagedKvCache<Page> implements KvCache {
     if (this.#closed) throw new Qwen3Error("CLOSED", "the KV cache was closed");
   }
 
-  #pageIndex(position: number): number {
-    return Math.floor(position / PAGE_TOKENS) - Math.floor(this.#start / PAGE_TOKENS);
-  }
-
   #pagesFor(length: number): number {
-    return length === 0 ? 0 : this.#pageIndex(this.#start + length - 1) + 1;
+    if (length === 0) return 0;
+    return Math.floor((this.#start + length - 1) / PAGE_TOKENS) - Math.floor(this.#start / PAGE_TOKENS) + 1;
   }
 
-  #take(): Page {
-    const bytes = kvPageBytes(this.shape);
-    this.#budget?.take(bytes);
-    try {
-      return this.#allocate();
-    } catch (error) {
-      this.#budget?.giveBack(bytes);
-      throw error;
-    }
+  /** Copies the page that the next entry goes to, if entries of others are in it. */
+  #ownLastPage(): void {
+    const last = this.#pagesFor(this.#length) - 1;
+    const page = this.pages[last];
+    if (page === undefined || (this.#start + this.#length) % PAGE_TOKENS === 0 || !this.#pool.isShared(page)) return;
+    const own = this.#pool.take();
+    this.#pool.store.copyPage(page, own);
+    this.#pool.release(page);
+    this.pages[last] = own;
   }
 
   #release(keep: number): void {
-    while (this.pages.length > keep) {
-      this.#free(this.pages.pop()!);
-      this.#budget?.giveBack(kvPageBytes(this.shape));
-    }
+    while (this.pages.length > keep) this.#pool.release(this.pages.pop()!);
   }
 }
 

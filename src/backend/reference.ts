@@ -5,12 +5,11 @@
  * computes in f64, which rounds one +, -, *, / or sqrt of f32 values to the same f32 in the end, so `fround` after each is exact.
  * Written to be read: a test oracle first, and fast enough to follow a small model.
  */
-import { f16ToF32, f32ToF16, widen } from "../core/dtype.ts";
+import { type FloatType, widen } from "../core/dtype.ts";
 import { expF32 } from "../core/math.ts";
-import type { Backend, KvCache, KvShape, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
-import { PAGE_TOKENS } from "./backend.ts";
-import { type KvBudget, PagedKvCache } from "./kv-pages.ts";
-import { attendOne, entryOffset, type ReferenceCache } from "./reference-attention.ts";
+import type { Backend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
+import { convertingWriter } from "./convert-rows.ts";
+import { appendEntry, attendOne, ReferenceKvStore } from "./reference-attention.ts";
 import { dequantizedRow, dot, quantizedProduct, type ReferenceMatrix } from "./reference-products.ts";
 import * as check from "./shapes.ts";
 
@@ -31,7 +30,7 @@ export class ReferenceBackend implements Backend {
     return this.#bytes;
   }
 
-  createMatrix(rows: number, cols: number, format: MatrixFormat): MatrixWriter {
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
     check.requireMatrix(rows, cols, format);
     const groups = check.groupsOf(format, cols);
     const minimums = format.type === "int4" && format.minimum ? rows * groups : 0;
@@ -45,7 +44,7 @@ export class ReferenceBackend implements Backend {
     };
     this.#bytes += 4 * (rows * cols + rows * groups + minimums);
     const written = check.rowLedger(rows);
-    return {
+    const writer: MatrixWriter = {
       write(firstRow, slice) {
         const count = check.requireRows(matrix, firstRow, slice);
         written.add(firstRow, count);
@@ -63,6 +62,7 @@ export class ReferenceBackend implements Backend {
         return matrix;
       },
     };
+    return source === undefined || source === format.type ? writer : convertingWriter(writer, matrix, source);
   }
 
   createVector(values: Float32Array): Vector {
@@ -70,20 +70,11 @@ export class ReferenceBackend implements Backend {
     return { length: values.length, data: values.slice() } as ReferenceVector;
   }
 
-  createKvCache(shape: KvShape, budget?: KvBudget): KvCache {
+  createKvStore(shape: KvShape): KvStore {
     check.requireKvShape(shape);
-    const floats = shape.layers * 2 * shape.kvHeads * PAGE_TOKENS * shape.headDim;
-    return new PagedKvCache<Float32Array>(
-      shape,
-      () => {
-        this.#bytes += 4 * floats; // f16 entries are held as f32 of the same values
-        return new Float32Array(floats);
-      },
-      () => {
-        this.#bytes -= 4 * floats;
-      },
-      budget,
-    );
+    return new ReferenceKvStore(shape, (bytes) => {
+      this.#bytes += bytes;
+    });
   }
 
   scope<T extends Tensor | undefined>(body: () => T): T {
@@ -158,21 +149,9 @@ export class ReferenceBackend implements Backend {
   appendKv(segments: readonly Segment[], layer: number, k: Tensor, v: Tensor): void {
     check.requireAppendKv(segments, layer, k, v);
     let t = 0;
-    for (const segment of segments) {
-      const cache = segment.cache as ReferenceCache;
-      const { kvHeads, headDim, type } = cache.shape;
-      const stored = type === "f16" ? (value: number) => f16ToF32(f32ToF16(value)) : (value: number) => value;
-      for (let i = 0; i < segment.tokens; i++, t++) {
-        const position = cache.start + cache.length + i;
-        const page = cache.pageAt(position);
-        for (let h = 0; h < kvHeads; h++)
-          for (let d = 0; d < headDim; d++) {
-            const from = (t * kvHeads + h) * headDim + d;
-            page[entryOffset(cache.shape, layer, 0, h, position) + d] = stored(data(k)[from]!);
-            page[entryOffset(cache.shape, layer, 1, h, position) + d] = stored(data(v)[from]!);
-          }
-      }
-    }
+    for (const segment of segments)
+      for (let i = 0; i < segment.tokens; i++, t++)
+        appendEntry(segment, segment.start + segment.length + i, layer, data(k), data(v), t);
   }
 
   attention(q: Tensor, segments: readonly Segment[], layer: number, scale: number): Tensor {
@@ -180,24 +159,15 @@ export class ReferenceBackend implements Backend {
     const [, heads = 0, headDim = 0] = q.shape;
     const out = tensor(q.shape);
     let t = 0;
-    for (const segment of segments) {
-      const cache = segment.cache as ReferenceCache;
+    for (const segment of segments)
       for (let i = 0; i < segment.tokens; i++, t++)
         for (let h = 0; h < heads; h++) {
-          const kvHead = Math.floor((h * cache.shape.kvHeads) / heads); // each KV head serves heads / kvHeads query heads
+          const kvHead = Math.floor((h * segment.store.shape.kvHeads) / heads); // each KV head serves heads / kvHeads query heads
           const at = (t * heads + h) * headDim;
           const query = data(q).subarray(at, at + headDim);
-          attendOne(
-            query,
-            cache,
-            layer,
-            kvHead,
-            cache.start + cache.length + i,
-            fround(scale),
-            out.data.subarray(at, at + headDim),
-          );
+          const position = segment.start + segment.length + i;
+          attendOne(query, segment, layer, kvHead, position, fround(scale), out.data.subarray(at, at + headDim));
         }
-    }
     return out;
   }
 

@@ -1,7 +1,15 @@
 /** Shape checks that every backend makes in the same words, so that a wrong call fails alike everywhere. */
 import { Qwen3Error } from "../core/errors.ts";
-import type { KvShape, Matrix, MatrixFormat, QuantizedRows, Segment, Tensor, Vector } from "./backend.ts";
-import { PagedKvCache } from "./kv-pages.ts";
+import {
+  type KvShape,
+  type Matrix,
+  type MatrixFormat,
+  PAGE_TOKENS,
+  type QuantizedRows,
+  type Segment,
+  type Tensor,
+  type Vector,
+} from "./backend.ts";
 
 /** Number of values in a tensor of this shape. */
 export function sizeOf(shape: readonly number[]): number {
@@ -47,31 +55,32 @@ export function requireRope(x: Tensor, cos: Tensor, sin: Tensor): void {
   requireSameShape("rope", cos, sin);
 }
 
-/** k and v hold one entry per token of the step, of the shape that its caches store. */
+/** k and v hold one entry per token of the step, of the shape that its store keeps. */
 export function requireAppendKv(segments: readonly Segment[], layer: number, k: Tensor, v: Tensor): void {
   requireSameShape("appendKv", k, v);
   for (const { kvHeads, headDim } of requireSegments("appendKv", segments, layer, k))
-    require(k.shape[1] === kvHeads && k.shape[2] === headDim, `appendKv: k [${k.shape}] for a cache of [${kvHeads}, ${headDim}]`);
+    require(k.shape[1] === kvHeads && k.shape[2] === headDim, `appendKv: k [${k.shape}] for a store of [${kvHeads}, ${headDim}]`);
 }
 
 export function requireAttention(segments: readonly Segment[], layer: number, q: Tensor): void {
   for (const { headDim } of requireSegments("attention", segments, layer, q))
-    require(q.shape[2] === headDim, `attention: q [${q.shape}] for a cache of head_dim ${headDim}`);
+    require(q.shape[2] === headDim, `attention: q [${q.shape}] for a store of head_dim ${headDim}`);
 }
 
-/** Checks segments against a tensor of all their tokens, and that their entries were reserved. @returns the caches' shapes */
+/** Checks segments against a tensor of all their tokens, and that they have pages for them. @returns the stores' shapes */
 function requireSegments(operation: string, segments: readonly Segment[], layer: number, x: Tensor): KvShape[] {
   const tokens = segments.reduce((sum, segment) => sum + segment.tokens, 0);
   require(x.shape.length === 3 && x.shape[0] === tokens, `${operation}: segments hold ${tokens} tokens, a tensor [${x.shape}]`);
-  return segments.map(({ cache, tokens }) => {
+  return segments.map(({ store, pages, start, length, tokens }) => {
     require(Number.isSafeInteger(tokens) && tokens >= 0, `${operation}: a segment of ${tokens} tokens`);
-    require(cache instanceof PagedKvCache, `${operation}: a segment's cache is not of this backend`);
-    const { layers } = cache.shape;
+    const { layers } = store.shape;
     require(Number.isSafeInteger(layer) &&
       layer >= 0 &&
       layer < layers, `${operation}: layer ${layer} is outside 0..${layers - 1}`);
-    if (tokens > 0) cache.pageAt(cache.start + cache.length + tokens - 1);
-    return cache.shape;
+    const last = start + length + tokens - 1;
+    const page = Math.floor(last / PAGE_TOKENS) - Math.floor(start / PAGE_TOKENS);
+    require(tokens === 0 || page < pages.length, `${operation}: position ${last} was not reserved`);
+    return store.shape;
   });
 }
 
@@ -98,8 +107,8 @@ export function requireMatrix(rows: number, cols: number, format: MatrixFormat):
 export function requireKvShape(shape: KvShape): void {
   const { layers, kvHeads, headDim, type } = shape;
   const positive = [layers, kvHeads, headDim].every((extent) => Number.isSafeInteger(extent) && extent > 0);
-  require(positive, `createKvCache: layers, kvHeads, headDim [${layers}, ${kvHeads}, ${headDim}] must be positive`);
-  require(type === "f32" || type === "f16", `createKvCache: type ${type} is not f32 or f16`);
+  require(positive, `createKvStore: layers, kvHeads, headDim [${layers}, ${kvHeads}, ${headDim}] must be positive`);
+  require(["f32", "f16", "int8"].includes(type), `createKvStore: type ${type} is not f32, f16 or int8`);
 }
 
 /** Which rows of a matrix have been written: `requireAll` fails while one is missing, however often others came. */

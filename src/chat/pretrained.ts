@@ -57,7 +57,7 @@ export class Qwen3 {
 
   /** One line about what computes ("wasm, relaxed-simd"). */
   get description(): string {
-    return this.#model.backend.description;
+    return this.#model.description;
   }
 
   /** Throws TOKENIZER_MISSING for a checkpoint without one; `forward` and `generate` work on ids all the same. */

@@ -26,7 +26,7 @@ const quiet = { quiet: flag("No progress and no closing line on standard error."
 export const modelOptions = {
   model: text("DIR|URL", "Checkpoint: a folder, or a file: or https: URL of one. Default: the bundled model nano."),
   backend: choice(["wasm", "reference"], "What computes: WebAssembly, or plain TypeScript (slow). Default: wasm."),
-  "kv-cache": choice(["f32", "f16"], "Type of the cached keys and values. Default: f32."),
+  "kv-cache": choice(["f32", "f16", "int8"], "Type of the cached keys and values. Default: f16."),
   "max-model-len": integer(1, MAX, "Longest prompt and answer together. Default: what fits, at most 32768 and the model's own."),
   "memory-budget": bytes("What the model may take: bytes, or 512MiB, 1.5GiB. Default: half of the machine's memory."),
 };

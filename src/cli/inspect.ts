@@ -86,7 +86,7 @@ async function memoryOf(checkpoint: Checkpoint, values: InfoValues): Promise<Inf
     plan,
     fits: exceeds.length === 0,
     exceeds,
-    contexts: contexts.flatMap((context) => [need(context, "f32"), need(context, "f16")]),
+    contexts: contexts.flatMap((context) => [need(context, "f16"), need(context, "int8")]),
   };
 }
 

@@ -42,6 +42,14 @@ export function f32ToF16(value: number): number {
   return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
 }
 
+/** The nearest bfloat16 of an f32, ties to even; NaN as 0x7fc0. */
+export function f32ToBf16(value: number): number {
+  bits.setFloat32(0, value);
+  const word = bits.getUint32(0);
+  if ((word & 0x7fffffff) > 0x7f800000) return 0x7fc0;
+  return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16; // a carry into the exponent is the right answer
+}
+
 /** Widens `count` values of `type` that start at `byteOffset` of `bytes` (little-endian, any alignment). */
 export function widen(bytes: Uint8Array, type: FloatType, byteOffset: number, count: number): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset + byteOffset, count * bytesPerValue[type]);
@@ -50,4 +58,14 @@ export function widen(bytes: Uint8Array, type: FloatType, byteOffset: number, co
   else if (type === "f16") for (let i = 0; i < count; i++) out[i] = f16ToF32(view.getUint16(2 * i, true));
   else for (let i = 0; i < count; i++) out[i] = bf16ToF32(view.getUint16(2 * i, true));
   return out;
+}
+
+/** Values as bytes of `type` (little-endian), rounded to nearest, ties to even. */
+export function narrow(values: Float32Array, type: FloatType): Uint8Array {
+  const bytes = new Uint8Array(values.length * bytesPerValue[type]);
+  const view = new DataView(bytes.buffer);
+  for (const [i, value] of values.entries())
+    if (type === "f32") view.setFloat32(4 * i, value, true);
+    else view.setUint16(2 * i, type === "f16" ? f32ToF16(value) : f32ToBf16(value), true);
+  return bytes;
 }

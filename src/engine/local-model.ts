@@ -1,8 +1,8 @@
 /**
  * A checkpoint, loaded into a backend: what runs the forward pass for everything above.
  */
-import { type Backend, type KvType, PAGE_TOKENS } from "../backend/backend.ts";
-import { KvBudget } from "../backend/kv-pages.ts";
+import { type KvType, PAGE_TOKENS } from "../backend/backend.ts";
+import { KvCache, KvPool } from "../backend/kv-pages.ts";
 import { ReferenceBackend } from "../backend/reference.ts";
 import { createWasmBackend, type WasmOptions } from "../backend/wasm/backend.ts";
 import { Qwen3Error } from "../core/errors.ts";
@@ -13,6 +13,7 @@ import type { CheckpointSource } from "../formats/source.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
 import { type LoadProgress, loadWeights } from "../model/weights.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
+import { type Executor, LocalExecutor } from "./executor.ts";
 import { type MemoryPlan, memoryPlan, requireFit } from "./plan.ts";
 import { Runner, type RunOptions, type Work, type WorkResult } from "./runner.ts";
 import { SequenceCache } from "./sequence-cache.ts";
@@ -20,7 +21,7 @@ import { SequenceCache } from "./sequence-cache.ts";
 export interface ModelOptions {
   /** Default "wasm". "reference" is plain TypeScript: slow, and the definition of every bit. */
   readonly backend?: "wasm" | "reference" | undefined;
-  /** Type of the keys and values in the cache. Default "f32". */
+  /** Type of the keys and values in the cache. Default "f16"; "int8" takes half of its memory, ARCHITECTURE.md says at what error. */
   readonly kvCache?: KvType | undefined;
   /** Longest sequence, prompt and answer together. Default: the largest that fits, at most 32,768 and the model's own. */
   readonly maxModelLen?: number | undefined;
@@ -64,20 +65,19 @@ export class LocalModel {
   readonly plan: MemoryPlan;
   /** The checkpoint's tokenizer, or why there is none. */
   readonly #tokenizer: Tokenizer | Qwen3Error;
-  readonly backend: Backend;
   readonly #name: string;
-  readonly #kvType: KvType;
+  /** @internal */
+  readonly executor: Executor;
   readonly #runner: Runner;
-  readonly #kvBudget: KvBudget;
+  readonly #kvPool: KvPool;
   readonly #caches = new Set<SequenceCache>();
   #closed = false;
 
   private constructor(
     checkpoint: Checkpoint,
-    backend: Backend,
-    runner: Runner,
+    executor: Executor,
+    maxBatchedTokens: number,
     plan: MemoryPlan,
-    kvType: KvType,
     tokenizer: Tokenizer | Qwen3Error,
   ) {
     this.config = checkpoint.config;
@@ -85,17 +85,17 @@ export class LocalModel {
     this.plan = plan;
     this.#tokenizer = tokenizer;
     // A sequence that starts within a page takes one page more than its length asks for.
-    this.#kvBudget = new KvBudget(
+    this.#kvPool = new KvPool(
+      executor.store,
       Math.max(plan.kvBytes, plan.budgetBytes - plan.weightBytes - plan.activationBytes) + PAGE_TOKENS * plan.kvBytesPerToken,
     );
-    this.backend = backend;
     this.#name = checkpoint.name;
-    this.#kvType = kvType;
-    this.#runner = runner;
+    this.executor = executor;
+    this.#runner = new Runner(executor, checkpoint.config, maxBatchedTokens);
   }
 
   static async load(location: string | URL | CheckpointSource, options: ModelOptions = {}): Promise<LocalModel> {
-    const { kvCache = "f32", maxBatchedTokens = 64, signal } = options;
+    const { kvCache = DEFAULT_KV_CACHE, maxBatchedTokens = 64, signal } = options;
     requireModelOptions(options);
     const checkpoint = await openCheckpoint(location, signal ? { signal } : {});
     try {
@@ -105,8 +105,8 @@ export class LocalModel {
       const backend = options.backend === "reference" ? new ReferenceBackend() : await createWasmBackend(options.wasm);
       try {
         const weights = await loadWeights(backend, checkpoint, options);
-        const runner = new Runner(backend, checkpoint.config, weights, maxBatchedTokens);
-        return new LocalModel(checkpoint, backend, runner, plan, kvCache, tokenizer ?? missingTokenizer(checkpoint.name));
+        const executor = new LocalExecutor(backend, checkpoint.config, weights, kvCache);
+        return new LocalModel(checkpoint, executor, maxBatchedTokens, plan, tokenizer ?? missingTokenizer(checkpoint.name));
       } catch (error) {
         backend.close();
         throw error;
@@ -126,12 +126,18 @@ export class LocalModel {
     return this.#tokenizer instanceof Qwen3Error ? undefined : this.#tokenizer;
   }
 
+  /** One line about what computes: backend, build of the kernels. */
+  get description(): string {
+    return this.executor.description;
+  }
+
+  get bytesInUse(): number {
+    return this.executor.bytesInUse;
+  }
+
   newCache(): SequenceCache {
     this.#requireOpen();
-    const { num_hidden_layers, num_key_value_heads, head_dim } = this.config;
-    const shape = { layers: num_hidden_layers, kvHeads: num_key_value_heads, headDim: head_dim, type: this.#kvType };
-    const kv = this.backend.createKvCache(shape, this.#kvBudget);
-    const cache = new SequenceCache(kv, () => this.#caches.delete(cache));
+    const cache = new SequenceCache(new KvCache(this.#kvPool), () => this.#caches.delete(cache));
     this.#caches.add(cache);
     return cache;
   }
@@ -204,7 +210,7 @@ export class LocalModel {
     if (this.#closed) return;
     this.#closed = true;
     for (const cache of [...this.#caches]) cache.close();
-    this.backend.close();
+    this.executor.close();
   }
 
   #requireOpen(): void {
@@ -212,9 +218,11 @@ export class LocalModel {
   }
 }
 
+const DEFAULT_KV_CACHE: KvType = "f16";
+
 /** What the options and the host say about memory. */
 export async function planOptions(options: ModelOptions): Promise<Parameters<typeof memoryPlan>[1]> {
-  const { backend = "wasm", kvCache = "f32", maxBatchedTokens = 64, maxModelLen } = options;
+  const { backend = "wasm", kvCache = DEFAULT_KV_CACHE, maxBatchedTokens = 64, maxModelLen } = options;
   const machineBytes = await detectHost().totalMemoryBytes();
   const wanted = options.memoryBudgetBytes ?? (machineBytes ? machineBytes / 2 : 2 * GIB);
   // One WebAssembly memory holds 4 GiB; a few pages of it go to scratch.
@@ -233,8 +241,8 @@ function requireModelOptions(options: ModelOptions): void {
       throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: a positive integer`);
   if (backend !== undefined && backend !== "wasm" && backend !== "reference")
     throw new Qwen3Error("ARGUMENT", `backend is ${backend}; allowed: "wasm", "reference"`);
-  if (kvCache !== undefined && kvCache !== "f32" && kvCache !== "f16")
-    throw new Qwen3Error("ARGUMENT", `kvCache is ${kvCache}; allowed: "f32", "f16"`);
+  if (kvCache !== undefined && !["f32", "f16", "int8"].includes(kvCache))
+    throw new Qwen3Error("ARGUMENT", `kvCache is ${kvCache}; allowed: "f32", "f16", "int8"`);
 }
 
 /** The tokenizer beside the weights, if there is one. */

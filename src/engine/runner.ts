@@ -1,18 +1,13 @@
 /**
- * Runs the forward pass for any number of sequences: cuts the work into steps of at most `maxBatchedTokens` tokens, feeds each to
- * src/model/qwen3.ts, and hands back the logits and hidden states that were asked for.
+ * Runs the forward pass for any number of sequences: cuts the work into steps of at most `maxBatchedTokens` tokens, has each computed,
+ * and hands back the logits and hidden states that were asked for.
  *
  * How the work is cut never shows in the results: each token's arithmetic is its own.
  */
-import type { Backend, Tensor } from "../backend/backend.ts";
-import { Qwen3Error } from "../core/errors.ts";
 import { breather } from "../core/turn.ts";
 import type { ModelConfig } from "../formats/config.ts";
-import { hiddenStates, logits, type Step } from "../model/qwen3.ts";
-import { ropeTable } from "../model/rope.ts";
-import { TraceRecorder, type TraceTensor } from "../model/trace.ts";
-import type { Qwen3Weights } from "../model/weights.ts";
-import { LOGIT_ROWS } from "./plan.ts";
+import type { TraceTensor } from "../model/trace.ts";
+import { allocate, type Executor } from "./executor.ts";
 import type { SequenceCache } from "./sequence-cache.ts";
 
 /** One sequence's share: its next tokens, and which results are wanted. */
@@ -46,19 +41,15 @@ interface Piece {
 }
 
 export class Runner {
-  readonly #backend: Backend;
+  readonly #executor: Executor;
   readonly #config: ModelConfig;
-  readonly #weights: Qwen3Weights;
   readonly #maxBatchedTokens: number;
-  readonly #rope: ReturnType<typeof ropeTable>;
   readonly #breathe = breather();
 
-  constructor(backend: Backend, config: ModelConfig, weights: Qwen3Weights, maxBatchedTokens: number) {
-    this.#backend = backend;
+  constructor(executor: Executor, config: ModelConfig, maxBatchedTokens: number) {
+    this.#executor = executor;
     this.#config = config;
-    this.#weights = weights;
     this.#maxBatchedTokens = maxBatchedTokens;
-    this.#rope = ropeTable(config.rope, config.head_dim);
   }
 
   /** Results in the order of `work`. A step that fails leaves every cache as the last whole step left it. */
@@ -87,63 +78,21 @@ export class Runner {
     results: WorkResult[],
     onTrace: RunOptions["onTrace"],
   ): Promise<void> {
-    const b = this.#backend;
-    const segments = pieces.map(({ item, from, to }) => ({ cache: work[item]!.cache.kv, tokens: to - from }));
     const ids = Int32Array.from(pieces.flatMap(({ item, from, to }) => work[item]!.ids.slice(from, to)));
-    const positions = Int32Array.from(
-      segments.flatMap(({ cache, tokens }) => Array.from({ length: tokens }, (_, i) => cache.start + cache.length + i)),
-    );
-    for (const { cache, tokens } of segments) cache.reserve(tokens);
-
-    const recorder = onTrace && new TraceRecorder(b);
-    const reads: Promise<void>[] = [];
-    b.scope(() => {
-      const { cos, sin } = this.#rope.fill(positions);
-      const shape = [ids.length, this.#config.head_dim / 2];
-      const step: Step = {
-        backend: b,
-        config: this.#config,
-        ids,
-        segments,
-        cos: b.input(cos, shape),
-        sin: b.input(sin, shape),
-        ...(recorder && { observe: recorder.observe }),
-      };
-      const hidden = hiddenStates(this.#weights, step);
-      const wanted = wantedRows(work, pieces, results);
-      const toLogits = (rows: Tensor) => logits(this.#weights, rows, step);
-      reads.push(...this.#readRows(hidden, wanted.hidden, (rows) => rows), ...this.#readRows(hidden, wanted.logits, toLogits));
-      return undefined;
+    const segments = pieces.map(({ item, from, to }) => {
+      const { kv } = work[item]!.cache;
+      kv.reserve(to - from);
+      const { pages, start, length, tokens } = kv.segment(to - from);
+      return { pages, start, length, tokens };
     });
-    await Promise.all(reads);
-    const trace = await recorder?.take();
-    for (const [name, tensor] of trace ?? []) onTrace?.(name, tensor);
+    const wanted = wantedRows(work, pieces, results);
+    const rowsOf = (rows: Row[]) => Int32Array.from(rows, ({ row }) => row);
+    const [logitRows, hiddenRows] = [rowsOf(wanted.logits), rowsOf(wanted.hidden)];
+    const result = await this.#executor.step({ ids, segments, logitRows, hiddenRows, trace: onTrace !== undefined });
+    scatter(result.logits, wanted.logits, this.#config.vocab_size);
+    scatter(result.hidden, wanted.hidden, this.#config.hidden_size);
+    for (const [name, tensor] of result.trace) onTrace?.(name, tensor);
     for (const { item, from, to } of pieces) work[item]!.cache.commit(work[item]!.ids.slice(from, to));
-  }
-
-  /** Computes `through` for the wanted rows, a block at a time so that logits never take more than a block's memory, and copies them out. */
-  #readRows(hidden: Tensor, wanted: readonly Row[], through: (rows: Tensor) => Tensor): Promise<void>[] {
-    const b = this.#backend;
-    const reads: Promise<void>[] = [];
-    for (let at = 0; at < wanted.length; at += LOGIT_ROWS) {
-      const block = wanted.slice(at, at + LOGIT_ROWS);
-      b.scope(() => {
-        const out = through(
-          b.rows(
-            hidden,
-            Int32Array.from(block, ({ row }) => row),
-          ),
-        );
-        const width = out.shape[1]!;
-        const scatter = (values: Float32Array) => {
-          for (const [i, { target, index }] of block.entries())
-            target.set(values.subarray(i * width, (i + 1) * width), index * width);
-        };
-        reads.push(b.read(out).then(scatter));
-        return undefined;
-      });
-    }
-    return reads;
   }
 }
 
@@ -152,6 +101,10 @@ interface Row {
   readonly row: number;
   readonly target: Float32Array;
   readonly index: number;
+}
+
+function scatter(values: Float32Array, rows: readonly Row[], width: number): void {
+  for (const [i, { target, index }] of rows.entries()) target.set(values.subarray(i * width, (i + 1) * width), index * width);
 }
 
 function wantedRows(
@@ -190,12 +143,4 @@ function* cut(work: readonly Work[], maxTokens: number): Generator<Piece[]> {
       }
     }
   if (pieces.length > 0) yield pieces;
-}
-
-function allocate(rows: number, width: number): Float32Array {
-  try {
-    return new Float32Array(rows * width);
-  } catch (cause) {
-    throw new Qwen3Error("MEMORY_FULL", `no room for results of [${rows}, ${width}] f32; ask for fewer at once`, { cause });
-  }
 }

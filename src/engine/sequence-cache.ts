@@ -2,7 +2,7 @@
  * The KV cache of one sequence together with the token ids that are in it, so that a later prompt can tell how much of it is already
  * computed.
  */
-import type { KvCache } from "../backend/backend.ts";
+import type { KvCache } from "../backend/kv-pages.ts";
 import { Qwen3Error } from "../core/errors.ts";
 
 export class SequenceCache {

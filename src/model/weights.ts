@@ -7,6 +7,7 @@ import type { Backend, Matrix, Vector } from "../backend/backend.ts";
 import { widen } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint, CheckpointTensor } from "../formats/checkpoint.ts";
+import { type WeightOptions, weightFormat } from "./weight-format.ts";
 
 /** y = x W^T, plus the low-rank update x A^T B^T of an adapter where one is attached (alpha / rank already folded into B). */
 export interface Linear {
@@ -58,12 +59,15 @@ export interface LoadProgress {
   readonly tensor: string;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends WeightOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Streams every tensor of the checkpoint into the backend. Errors: those of reading, MEMORY_FULL, the signal's reason. */
+/**
+ * Streams every tensor of the checkpoint into the backend, quantized on the way if `weights` says so. Errors: those of reading,
+ * CHECKPOINT_TENSOR for weights that their new type cannot hold, MEMORY_FULL, the signal's reason.
+ */
 export async function loadWeights(backend: Backend, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Qwen3Weights> {
   let loadedBytes = 0;
   const slices = async function* (tensor: CheckpointTensor) {
@@ -83,8 +87,8 @@ export async function loadWeights(backend: Backend, checkpoint: Checkpoint, opti
   const linear = async (name: string): Promise<Linear> => {
     const tensor = stored(name);
     const [rows = 0, cols = 0] = tensor.shape;
-    const writer = backend.createMatrix(rows, cols, { type: tensor.dtype });
-    for await (const { firstRow, bytes } of slices(tensor)) writer.write(firstRow, bytes);
+    const writer = backend.createMatrix(rows, cols, weightFormat(tensor.dtype, options), tensor.dtype);
+    for await (const { firstRow, bytes } of slices(tensor)) named(tensor.name, () => writer.write(firstRow, bytes));
     return { name, weight: writer.finish() };
   };
   const norm = async (name: string): Promise<Norm> => {
@@ -125,4 +129,14 @@ export async function loadWeights(backend: Backend, checkpoint: Checkpoint, opti
     norm: await norm("model.norm"),
     lm_head: tie_word_embeddings ? { name: "lm_head", weight: embed_tokens.weight } : await linear("lm_head"),
   };
+}
+
+/** Errors about a tensor's rows get its name. */
+function named(tensor: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    if (!(cause instanceof Qwen3Error) || cause.code !== "CHECKPOINT_TENSOR") throw cause;
+    throw new Qwen3Error(cause.code, `${tensor}: ${cause.message}`, { cause });
+  }
 }

@@ -1,35 +1,39 @@
-/** The bookkeeping of a KV cache: pages are neither lost nor held twice, whatever is done in which order. */
+/** The bookkeeping of KV pages: none is lost, freed twice or written under another sequence's eyes, whatever is done in which order. */
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type KvShape, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
-import { PagedKvCache } from "../../src/backend/kv-pages.ts";
+import { type KvShape, type KvStore, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
+import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
 
 const shape: KvShape = { layers: 2, kvHeads: 3, headDim: 4, type: "f16" };
+const PAGE_BYTES = kvPageBytes(shape);
 
-/** Hands out numbers, at most `limit` at a time. */
-class Pages {
-  readonly held = new Set<number>();
-  #next = 0;
+/** A page holds a number for each slot; at most `limit` pages have memory. */
+class NumberStore implements KvStore {
+  readonly shape = shape;
+  readonly pages: number[][] = [];
   readonly #limit: number;
 
   constructor(limit = Number.POSITIVE_INFINITY) {
     this.#limit = limit;
   }
 
-  cache(): PagedKvCache<number> {
-    return new PagedKvCache<number>(
-      shape,
-      () => {
-        if (this.held.size >= this.#limit) throw new Qwen3Error("MEMORY_FULL", "no page left");
-        this.held.add(this.#next);
-        return this.#next++;
-      },
-      (page) => assert.ok(this.held.delete(page), `page ${page} was given back twice`),
-    );
+  ensure(page: number): void {
+    if (page >= this.#limit) throw new Qwen3Error("MEMORY_FULL", "no page left");
+    this.pages[page] ??= [];
   }
+  copyPage(from: number, to: number): void {
+    this.pages[to] = [...this.pages[from]!];
+  }
+  async readPage(): Promise<Uint8Array> {
+    return new Uint8Array();
+  }
+  writePage(): void {}
+  close(): void {}
 }
+
+const sequence = (limit?: number) => new KvCache(new KvPool(new NumberStore(limit)));
 
 const fails = (code: string, mentions: RegExp) => (error: unknown) =>
   error instanceof Qwen3Error && error.code === code && mentions.test(error.message);
@@ -37,77 +41,154 @@ const fails = (code: string, mentions: RegExp) => (error: unknown) =>
 const pagesFor = (start: number, length: number) =>
   length === 0 ? 0 : Math.floor((start + length - 1) / PAGE_TOKENS) - Math.floor(start / PAGE_TOKENS) + 1;
 
-test("pages follow the reserved length, and entries the committed one", () => {
-  const command = fc.oneof(
-    fc.record({ do: fc.constant("step" as const), tokens: fc.integer({ min: 0, max: 100 }), commit: fc.boolean() }),
-    fc.record({ do: fc.constant("truncate" as const), keep: fc.double({ min: 0, max: 1, noNaN: true }) }),
-  );
-  fc.assert(
-    fc.property(fc.nat(300), fc.array(command, { maxLength: 20 }), fc.nat(12), (start, commands, limit) => {
-      const pages = new Pages(limit);
-      const cache = pages.cache();
-      cache.start = start;
-      let [length, reserved] = [0, 0];
-      for (const command of commands) {
-        if (command.do === "truncate") {
-          length = Math.floor(length * command.keep);
-          cache.truncate(length);
-          reserved = length;
-        } else {
-          const wanted = Math.max(reserved, length + command.tokens);
-          if (pagesFor(start, wanted) > limit) {
-            const before = [...cache.pages];
-            assert.throws(() => cache.reserve(command.tokens), fails("MEMORY_FULL", /no page/));
-            assert.equal(cache.pages, before, "a failed reserve leaves the cache as it was");
-            continue;
-          }
-          cache.reserve(command.tokens);
-          reserved = wanted;
-          if (command.commit) {
-            cache.commit(command.tokens);
-            length += command.tokens;
-          }
-        }
-        assert.is(cache.length, length);
-        assert.is(cache.pages.length, pagesFor(start, reserved));
-        assert.equal([...pages.held].sort(), [...cache.pages].sort());
-        if (length > 0) assert.is(cache.pageAt(start + length - 1), cache.pages[pagesFor(start, length) - 1]);
+/** A sequence beside what must be in it. */
+class Sequence {
+  readonly cache: KvCache;
+  readonly entries: number[];
+
+  constructor(cache: KvCache, entries: number[]) {
+    this.cache = cache;
+    this.entries = entries;
+  }
+
+  /** What a step does: entries behind the last, in slots of the pages. */
+  append(store: NumberStore, values: readonly number[]): void {
+    this.cache.reserve(values.length);
+    const { pages, start, length } = this.cache.segment(values.length);
+    for (const [i, value] of values.entries()) {
+      const slot = (start % PAGE_TOKENS) + length + i;
+      store.pages[pages[Math.floor(slot / PAGE_TOKENS)]!]![slot % PAGE_TOKENS] = value;
+    }
+    this.cache.commit(values.length);
+    this.entries.push(...values);
+  }
+
+  check(store: NumberStore): void {
+    const { pages, start, length } = this.cache.segment(0);
+    assert.is(length, this.entries.length);
+    const found = this.entries.map((_, i) => {
+      const slot = (start % PAGE_TOKENS) + i;
+      return store.pages[pages[Math.floor(slot / PAGE_TOKENS)]!]![slot % PAGE_TOKENS];
+    });
+    assert.equal(found, this.entries);
+  }
+}
+
+/** One random life of a pool: sequences come, grow, fork, shrink, fail for want of pages, and go. @returns how much was done */
+function live(seed: number, operations: number): number {
+  let state = seed;
+  const below = (n: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+  const limit = 1 + below(40);
+  const store = new NumberStore();
+  const pool = new KvPool(store, limit * PAGE_BYTES);
+  const sequences: Sequence[] = [];
+  let value = 0;
+  for (let i = 0; i < operations; i++) {
+    const chosen = sequences[below(sequences.length)];
+    const kind = below(10);
+    if (!chosen || kind === 0) {
+      const cache = new KvCache(pool);
+      cache.start = below(100);
+      sequences.push(new Sequence(cache, []));
+    } else if (kind < 5) {
+      const used = pool.usedBytes;
+      const values = Array.from({ length: below(kind === 4 ? 90 : 5) }, () => value++);
+      try {
+        chosen.append(store, values);
+      } catch (error) {
+        assert.ok(fails("MEMORY_FULL", /at most/)(error), String(error));
+        assert.ok(used + (pagesFor(31, values.length) + 1) * PAGE_BYTES > limit * PAGE_BYTES, "there was room");
       }
-      cache.close();
-      assert.is(pages.held.size, 0);
-    }),
+    } else if (kind < 7) {
+      const fork = new Sequence(chosen.cache.fork(), [...chosen.entries]);
+      sequences.push(fork);
+    } else if (kind < 8) {
+      const length = below(chosen.entries.length + 1);
+      chosen.cache.truncate(length);
+      chosen.entries.length = length;
+    } else if (kind < 9 || sequences.length > 12) {
+      chosen.cache.close();
+      sequences.splice(sequences.indexOf(chosen), 1);
+    }
+    chosen?.check(store);
+    const held = new Set(sequences.flatMap(({ cache }) => cache.pages));
+    assert.is(pool.usedBytes, held.size * PAGE_BYTES);
+    assert.ok(held.size <= limit);
+    assert.is(pool.pagesLeft, limit - held.size);
+    if (i % 50 === 0) for (const sequence of sequences) sequence.check(store);
+  }
+  for (const { cache } of sequences) cache.close();
+  assert.is(pool.usedBytes, 0);
+  return operations;
+}
+
+test("100,000 random steps, forks, truncations and closes lose no page and mix no entries", () => {
+  let done = 0;
+  fc.assert(
+    fc.property(fc.nat(), (seed) => void (done += live(seed, 1000))),
+    { numRuns: 100 },
   );
+  assert.ok(done >= 100_000);
+});
+
+test("a fork sees what was there, and neither sees what the other appends", () => {
+  const store = new NumberStore();
+  const pool = new KvPool(store);
+  const first = new Sequence(new KvCache(pool), []);
+  first.append(
+    store,
+    Array.from({ length: 40 }, (_, i) => i),
+  );
+  const second = new Sequence(first.cache.fork(), [...first.entries]);
+  assert.is(pool.usedBytes, 2 * PAGE_BYTES);
+  second.append(store, [100]);
+  first.append(store, [200]);
+  assert.is(pool.usedBytes, 3 * PAGE_BYTES, "the full page is shared, the half-full one is not any more");
+  first.check(store);
+  second.check(store);
+  assert.is(first.cache.pages[0], second.cache.pages[0]);
+  first.cache.close();
+  second.check(store);
 });
 
 test("positions share a page by blocks of 32 absolute positions", () => {
-  const cache = new Pages().cache();
+  const cache = sequence();
   cache.start = 62;
   cache.reserve(40);
   assert.is(cache.pages.length, 3); // 62..63, 64..95, 96..101
-  assert.is(cache.pageAt(62), cache.pageAt(63));
-  assert.is.not(cache.pageAt(63), cache.pageAt(64));
-  assert.is(cache.pageAt(64), cache.pageAt(95));
 });
 
 test("the start moves while the cache is empty, and only then", () => {
-  const pages = new Pages();
-  const cache = pages.cache();
+  const cache = sequence();
   cache.reserve(5);
   cache.start = 31; // what was reserved for other positions is given back
-  assert.is(pages.held.size, 0);
+  assert.is(cache.pages.length, 0);
   cache.reserve(2);
   cache.start = 31;
-  assert.is(pages.held.size, 2);
+  assert.is(cache.pages.length, 2);
   cache.commit(1);
   cache.start = 31;
   assert.throws(() => (cache.start = 30), fails("ARGUMENT", /holds 1 entries from position 31/));
   for (const wrong of [-1, 0.5, Number.NaN]) assert.throws(() => (cache.start = wrong), fails("ARGUMENT", /is not a position/));
 });
 
+test("a reserve that fails leaves the pages as they were", () => {
+  const cache = sequence(3);
+  cache.reserve(40);
+  cache.commit(40);
+  const before = [...cache.pages];
+  assert.throws(() => cache.reserve(60), fails("MEMORY_FULL", /no page left/));
+  assert.equal(cache.pages, before);
+  cache.reserve(56);
+  assert.is(cache.pages.length, 3);
+});
+
 test("wrong calls are refused by name", () => {
-  const cache = new Pages().cache();
+  const cache = sequence();
   assert.throws(() => cache.commit(1), fails("ARGUMENT", /1 entries were not reserved/));
-  assert.throws(() => cache.pageAt(0), fails("ARGUMENT", /position 0 was not reserved/));
   assert.throws(() => cache.truncate(1), fails("ARGUMENT", /cannot truncate a cache of 0 entries to 1/));
   for (const wrong of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     assert.throws(() => cache.reserve(wrong), fails("ARGUMENT", /is not a number of entries/));
@@ -115,7 +196,7 @@ test("wrong calls are refused by name", () => {
   }
   cache.close();
   cache.close();
-  for (const call of [() => cache.reserve(1), () => cache.commit(0), () => cache.truncate(0)])
+  for (const call of [() => cache.reserve(1), () => cache.commit(0), () => cache.truncate(0), () => cache.fork()])
     assert.throws(call, fails("CLOSED", /the KV cache was closed/));
 });
 

@@ -5,6 +5,7 @@ import type { Backend, MatrixFormat, QuantizedRows } from "../../src/backend/bac
 import { ReferenceBackend } from "../../src/backend/reference.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
+import { sequence } from "./sequence.ts";
 
 /** What is wrong, what the message must say, the call. */
 type Case = readonly [name: string, message: RegExp, call: (b: Backend) => unknown];
@@ -20,12 +21,9 @@ const write = (format: MatrixFormat, firstRow: number, slice: Uint8Array | Quant
 const int8 = { type: "int8", group: 16 } as const;
 const codes = (count: number, code: number) => new Int8Array(count).fill(code);
 const scales = (count: number) => new Float32Array(count);
-const cache = (b: Backend) => b.createKvCache({ layers: 2, kvHeads: 1, headDim: 4, type: "f32" });
-const reserved = (b: Backend, tokens: number) => {
-  const kv = cache(b);
-  kv.reserve(tokens);
-  return kv;
-};
+/** A step's `tokens` of a sequence with room for `reserved`. */
+const segment = (b: Backend, tokens: number, reserved = tokens) =>
+  sequence(b, { layers: 2, kvHeads: 1, headDim: 4, type: "f32" }, Math.max(reserved, 0)).segment(tokens);
 
 const cases: readonly Case[] = [
   ["no extents", /input: \[\] is not a shape/, (b) => b.input(new Float32Array(1), [])],
@@ -84,58 +82,45 @@ const cases: readonly Case[] = [
 
   [
     "no heads",
-    /createKvCache: .*\[2, 0, 4\] must be positive/,
-    (b) => b.createKvCache({ layers: 2, kvHeads: 0, headDim: 4, type: "f32" }),
+    /createKvStore: .*\[2, 0, 4\] must be positive/,
+    (b) => b.createKvStore({ layers: 2, kvHeads: 0, headDim: 4, type: "f32" }),
   ],
-  ["type f8", /type f8 is not f32 or f16/, (b) => b.createKvCache({ layers: 2, kvHeads: 1, headDim: 4, type: "f8" as "f16" })],
+  ["type f8", /type f8 is not f32 or f16/, (b) => b.createKvStore({ layers: 2, kvHeads: 1, headDim: 4, type: "f8" as "f16" })],
   [
     "tokens that are not the tensor's",
     /attention: segments hold 2 tokens, a tensor \[3,1,4\]/,
-    (b) => b.attention(zeros(b, 3, 1, 4), [{ cache: reserved(b, 2), tokens: 2 }], 0, 1),
+    (b) => b.attention(zeros(b, 3, 1, 4), [segment(b, 2)], 0, 1),
   ],
   [
     "another head_dim",
-    /attention: q \[1,1,8\] for a cache of head_dim 4/,
-    (b) => b.attention(zeros(b, 1, 1, 8), [{ cache: reserved(b, 1), tokens: 1 }], 0, 1),
+    /attention: q \[1,1,8\] for a store of head_dim 4/,
+    (b) => b.attention(zeros(b, 1, 1, 8), [segment(b, 1)], 0, 1),
   ],
-  [
-    "layer 2 of 2",
-    /attention: layer 2 is outside 0\.\.1/,
-    (b) => b.attention(zeros(b, 1, 1, 4), [{ cache: reserved(b, 1), tokens: 1 }], 2, 1),
-  ],
+  ["layer 2 of 2", /attention: layer 2 is outside 0\.\.1/, (b) => b.attention(zeros(b, 1, 1, 4), [segment(b, 1)], 2, 1)],
   [
     "entries that were not reserved",
     /position 32 was not reserved/,
-    (b) => b.attention(zeros(b, 33, 1, 4), [{ cache: reserved(b, 32), tokens: 33 }], 0, 1),
+    (b) => b.attention(zeros(b, 33, 1, 4), [segment(b, 33, 32)], 0, 1),
   ],
   [
     "a number of tokens that is none",
     /a segment of -1 tokens/,
-    (b) =>
-      b.attention(
-        zeros(b, 0, 1, 4),
-        [
-          { cache: cache(b), tokens: 1 },
-          { cache: cache(b), tokens: -1 },
-        ].reverse(),
-        0,
-        1,
-      ),
+    (b) => b.attention(zeros(b, 0, 1, 4), [segment(b, -1), segment(b, 1)], 0, 1),
   ],
   [
-    "something else for a cache",
-    /a segment's cache is not of this backend/,
-    (b) => b.attention(zeros(b, 1, 1, 4), [{ cache: {} as never, tokens: 1 }], 0, 1),
+    "something else for a store",
+    /a KV store is not of this backend/,
+    (b) => b.attention(zeros(b, 1, 1, 4), [{ ...segment(b, 1), store: { shape: segment(b, 1).store.shape } as never }], 0, 1),
   ],
   [
     "heads that the cache lacks",
-    /appendKv: k \[1,2,4\] for a cache of \[1, 4\]/,
-    (b) => b.appendKv([{ cache: reserved(b, 1), tokens: 1 }], 0, zeros(b, 1, 2, 4), zeros(b, 1, 2, 4)),
+    /appendKv: k \[1,2,4\] for a store of \[1, 4\]/,
+    (b) => b.appendKv([segment(b, 1)], 0, zeros(b, 1, 2, 4), zeros(b, 1, 2, 4)),
   ],
   [
     "v unlike k",
     /appendKv: shapes \[1,1,4\] and \[1,4\] differ/,
-    (b) => b.appendKv([{ cache: reserved(b, 1), tokens: 1 }], 0, zeros(b, 1, 1, 4), zeros(b, 1, 4)),
+    (b) => b.appendKv([segment(b, 1)], 0, zeros(b, 1, 1, 4), zeros(b, 1, 4)),
   ],
 ];
 

@@ -1,5 +1,6 @@
 /** appendKv and attention over paged caches: several sequences of uneven lengths, grown in steps, from any position. */
-import type { Backend, KvType, Segment, Tensor } from "../../src/backend/backend.ts";
+import type { Backend, KvType, Tensor } from "../../src/backend/backend.ts";
+import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
 import { type ConformanceCase, SIZES } from "./case.ts";
 import { KINDS, type Kind, Random } from "./values.ts";
 
@@ -24,24 +25,26 @@ function attentionCase(model: Model, sequences: readonly Sequence[], kind: Kind,
     name: `attention ${heads}/${kvHeads} heads of ${headDim}, ${layers} layers, ${type}: ${lengths.join("; ")}, ${kind}`,
     run(b: Backend): Tensor[] {
       const random = new Random(seed);
+      const store = b.createKvStore({ layers, kvHeads, headDim, type });
+      const pool = new KvPool(store);
       const caches = sequences.map(({ start }) => {
-        const cache = b.createKvCache({ layers, kvHeads, headDim, type });
+        const cache = new KvCache(pool);
         cache.start = start;
         return cache;
       });
       const results: Tensor[] = [];
       for (let step = 0; step < sequences[0]!.steps.length; step++) {
-        const segments = sequences.map(({ steps }, i): Segment => ({ cache: caches[i]!, tokens: steps[step]! }));
-        for (const { cache, tokens } of segments) cache.reserve(tokens);
+        caches.forEach((cache, i) => cache.reserve(sequences[i]!.steps[step]!));
+        const segments = caches.map((cache, i) => cache.segment(sequences[i]!.steps[step]!));
         const tokens = segments.reduce((sum, segment) => sum + segment.tokens, 0);
         const input = (count: number) => b.input(random.floats(tokens * count * headDim, kind), [tokens, count, headDim]);
         for (let layer = 0; layer < layers; layer++) {
           b.appendKv(segments, layer, input(kvHeads), input(kvHeads));
           results.push(b.attention(input(heads), segments, layer, 1 / Math.sqrt(headDim)));
         }
-        for (const { cache, tokens } of segments) cache.commit(tokens);
+        caches.forEach((cache, i) => cache.commit(segments[i]!.tokens));
       }
-      for (const cache of caches) cache.close();
+      store.close();
       return results;
     },
   };
@@ -49,7 +52,7 @@ function attentionCase(model: Model, sequences: readonly Sequence[], kind: Kind,
 
 export function* attentionCases(): Generator<ConformanceCase> {
   let seed = 200_000;
-  const types = ["f32", "f16"] as const;
+  const types = ["f32", "f16", "int8"] as const;
   for (const type of types)
     for (const size of SIZES) {
       const kind = KINDS[seed % 3]!;

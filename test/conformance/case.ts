@@ -3,7 +3,7 @@ import type { Backend, Tensor } from "../../src/backend/backend.ts";
 
 export interface ConformanceCase {
   readonly name: string;
-  /** Makes operands on `b`, operates on them, and returns what is to be compared. Runs in a scope; closes its caches. */
+  /** Makes operands on `b`, operates on them, and returns what is to be compared. Runs in a scope; closes its stores. */
   readonly run: (b: Backend) => Tensor[];
 }
 

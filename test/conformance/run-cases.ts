@@ -1,12 +1,12 @@
 /**
  * Runs the conformance table on a backend and on the reference backend, compares every value, and watches the memory: an
- * operation may write its result, its scratch and (appendKv) its caches' pages, and not one byte beside them.
+ * operation may write its result, its scratch and (appendKv) its sequences' pages, and not one byte beside them.
  *
  * Free of any test framework and of any host's modules, so that it runs on every engine.
  */
 import { type Backend, kvPageBytes, type Segment, type Tensor } from "../../src/backend/backend.ts";
-import type { PagedKvCache } from "../../src/backend/kv-pages.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
+import type { WasmKvStore } from "../../src/backend/wasm/kv.ts";
 import type { MemoryWatch } from "../../src/backend/wasm/memory.ts";
 import type { ConformanceCase } from "./case.ts";
 import { conformanceCases } from "./cases.ts";
@@ -136,8 +136,7 @@ function firstDifference(a: Int32Array, b: Int32Array): number | undefined {
 }
 
 function pagesOf(segments: readonly Segment[]): { address: number; bytes: number }[] {
-  return segments.flatMap(({ cache }) => {
-    const { pages, shape } = cache as PagedKvCache<number>;
-    return pages.map((address) => ({ address, bytes: kvPageBytes(shape) }));
-  });
+  return segments.flatMap(({ store, pages }) =>
+    pages.map((page) => ({ address: (store as WasmKvStore).addresses[page]!, bytes: kvPageBytes(store.shape) })),
+  );
 }

@@ -2,6 +2,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { WasmBackend } from "../../src/backend/wasm/backend.ts";
+import type { LocalExecutor } from "../../src/engine/executor.ts";
 import { LocalModel } from "../../src/engine/local-model.ts";
 import { activationsIn, describePlan, formatBytes, memoryPlan, requireFit } from "../../src/engine/plan.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/formats/checkpoint.ts";
@@ -93,7 +94,7 @@ test("activations stay within the plan, to within its alignment", async () => {
         Array.from({ length: 100 }, (_, i) => i),
         { logits: "all" },
       );
-      const { arenaPeakBytes } = model.backend as WasmBackend;
+      const { arenaPeakBytes } = (model.executor as LocalExecutor).backend as WasmBackend;
       const planned = activationsIn(model.config, tokens);
       // Each of at most 40 tensors may be padded to 16 bytes.
       assert.ok(arenaPeakBytes <= planned + 40 * 16, `${name}, ${tokens} tokens: ${arenaPeakBytes} used, ${planned} planned`);

@@ -1,7 +1,9 @@
 /** The forward pass as a caller sees it: logits, hidden states, trace, caches, positions, adapters. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
+import { LocalExecutor } from "../../src/engine/executor.ts";
 import { Runner } from "../../src/engine/runner.ts";
 import { SequenceCache } from "../../src/engine/sequence-cache.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
@@ -155,7 +157,7 @@ test("an adapter beside a matrix adds its low-rank update", async () => {
   const checkpoint = await openCheckpoint(golden);
   const weights = await loadWeights(backend, checkpoint);
   await checkpoint.close();
-  const { hidden_size: D, vocab_size: V, num_hidden_layers, num_key_value_heads, head_dim } = checkpoint.config;
+  const { hidden_size: D, vocab_size: V } = checkpoint.config;
   const matrix = (rows: number, cols: number, value: (i: number) => number) => {
     const writer = backend.createMatrix(rows, cols, { type: "f32" });
     writer.write(0, new Uint8Array(Float32Array.from({ length: rows * cols }, (_, i) => value(i)).buffer));
@@ -165,9 +167,9 @@ test("an adapter beside a matrix adds its low-rank update", async () => {
   const B = Float32Array.from({ length: V }, (_, i) => (i % 5) / 8);
   const lora = { A: matrix(1, D, () => 1), B: matrix(V, 1, (i) => B[i]!) };
   const run = async (model: typeof weights) => {
-    const kv = backend.createKvCache({ layers: num_hidden_layers, kvHeads: num_key_value_heads, headDim: head_dim, type: "f32" });
-    const cache = new SequenceCache(kv, () => {});
-    const [result] = await new Runner(backend, checkpoint.config, model, 64).run([{ cache, ids, logits: "last", hidden: true }]);
+    const executor = new LocalExecutor(backend, checkpoint.config, model, "f32");
+    const cache = new SequenceCache(new KvCache(new KvPool(executor.store)), () => {});
+    const [result] = await new Runner(executor, checkpoint.config, 64).run([{ cache, ids, logits: "last", hidden: true }]);
     return result!;
   };
   const plain = await run(weights);

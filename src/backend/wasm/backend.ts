@@ -4,17 +4,19 @@
  * Operations compute at once. Weights, vectors and cache pages are spans of the memory, tensors lie in an arena (arena.ts), and
  * what a kernel needs beside its operands is in one scratch span that every operation uses anew.
  */
+import type { FloatType } from "../../core/dtype.ts";
 import { Qwen3Error } from "../../core/errors.ts";
-import type { Backend, KvCache, KvShape, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "../backend.ts";
-import { kvPageBytes, PAGE_TOKENS } from "../backend.ts";
-import { type KvBudget, PagedKvCache } from "../kv-pages.ts";
+import type { Backend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "../backend.ts";
 import * as check from "../shapes.ts";
 import { Arena, ArenaTensor } from "./arena.ts";
-import { attentionScratchBytes, instantiate, type Kernels } from "./kernels.ts";
+import { convertingWriter } from "./converting-writer.ts";
+import { instantiate, type Kernels } from "./kernels.ts";
+import { appendKv, attention, WasmKvStore } from "./kv.ts";
 import { type Build, loadModule } from "./load.ts";
 import { matrixWriter, WasmMatrix } from "./matrix.ts";
-import { aligned, type MemoryWatch, WasmMemory } from "./memory.ts";
+import { type MemoryWatch, WasmMemory } from "./memory.ts";
 import { probe } from "./probe.ts";
+import { attendsExactly, withRelaxedAttention } from "./probe-attention.ts";
 import { product, widenRow } from "./product.ts";
 
 export interface WasmOptions {
@@ -43,9 +45,12 @@ export async function createWasmBackend(options: WasmOptions = {}, watch?: Memor
     try {
       const compiled = candidate === "module" ? module! : await loadModule(candidate);
       const trial = new WasmMemory();
-      const wrong = await probe(new WasmBackend(instantiate(compiled, trial.memory), trial));
+      const tried = instantiate(compiled, trial.memory);
+      const wrong = await probe(new WasmBackend(tried, trial));
+      const unsigned = tried.relaxed.value === 1 && (await attendsExactly(new WasmBackend(withRelaxedAttention(tried), trial)));
       trial.close();
-      if (wrong === undefined) return new WasmBackend(instantiate(compiled, memory.memory), memory);
+      const kernels = instantiate(compiled, memory.memory);
+      if (wrong === undefined) return new WasmBackend(unsigned ? withRelaxedAttention(kernels) : kernels, memory);
       reasons.push(`${candidate} computes wrongly: ${wrong}`);
     } catch (error) {
       reasons.push(`${candidate}: ${(error as Error).message}`);
@@ -65,7 +70,6 @@ export class WasmBackend implements Backend {
   /** Everything lies in it; tests look inside. */
   readonly memory: WasmMemory;
   readonly #arena: Arena;
-  readonly #caches = new WeakSet<KvCache>();
   #open: Kernels | undefined;
   #scratch = { address: 0, bytes: 0 };
 
@@ -86,10 +90,12 @@ export class WasmBackend implements Backend {
     return this.#arena.peakBytes;
   }
 
-  createMatrix(rows: number, cols: number, format: MatrixFormat): MatrixWriter {
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
     check.requireMatrix(rows, cols, format);
     const matrix = new WasmMatrix(this.memory, rows, cols, format);
-    return matrixWriter(this.#kernels, matrix, (bytes) => this.#scratchOf(bytes));
+    const scratch = (bytes: number) => this.#scratchOf(bytes);
+    if (source === undefined || source === format.type) return matrixWriter(this.#kernels, matrix, scratch);
+    return convertingWriter(this.#kernels, matrix, source, scratch);
   }
 
   createVector(values: Float32Array): Vector {
@@ -99,18 +105,10 @@ export class WasmBackend implements Backend {
     return { length: values.length, memory, address } as WasmVector;
   }
 
-  createKvCache(shape: KvShape, budget?: KvBudget): KvCache {
+  createKvStore(shape: KvShape): KvStore {
     check.requireKvShape(shape);
     this.#requireOpen();
-    const { memory } = this;
-    const cache = new PagedKvCache<number>(
-      shape,
-      () => memory.allocate(kvPageBytes(shape)),
-      (page) => memory.free(page),
-      budget,
-    );
-    this.#caches.add(cache);
-    return cache;
+    return new WasmKvStore(this.memory, shape);
   }
 
   scope<T extends Tensor | undefined>(body: () => T, replaced?: T): T {
@@ -176,37 +174,16 @@ export class WasmBackend implements Backend {
 
   appendKv(segments: readonly Segment[], layer: number, k: Tensor, v: Tensor): void {
     check.requireAppendKv(segments, layer, k, v);
-    let [fromK, fromV] = [this.#at(k), this.#at(v)];
-    for (const { cache, tokens } of segments) {
-      const { kvHeads, headDim, layerBytes, valueBytes, slot, pages } = this.#paged(cache, layer);
-      if (tokens === 0) continue;
-      const firstPage = Math.floor(slot / PAGE_TOKENS);
-      const table = this.#scratchOf(4 * (pages.length - firstPage));
-      this.memory.u32.set(pages.slice(firstPage), table / 4);
-      const slotInTable = slot - firstPage * PAGE_TOKENS;
-      this.#kernels.appendKv(fromK, fromV, table, layerBytes, slotInTable, tokens, kvHeads, headDim, valueBytes);
-      fromK += tokens * kvHeads * headDim * 4;
-      fromV += tokens * kvHeads * headDim * 4;
-    }
+    appendKv(this.#kernels, this.memory, segments, layer, this.#at(k), this.#at(v), (bytes) => this.#scratchOf(bytes));
   }
 
   attention(q: Tensor, segments: readonly Segment[], layer: number, scale: number): Tensor {
     check.requireAttention(segments, layer, q);
-    const heads = q.shape[1]!;
-    let from = this.#at(q);
+    const from = this.#at(q);
     const out = this.#make(q.shape);
-    let to = out.storage.address;
-    for (const { cache, tokens } of segments) {
-      const { kvHeads, headDim, layerBytes, valueBytes, start, slot, pages } = this.#paged(cache, layer);
-      if (tokens === 0) continue;
-      const tableBytes = aligned(4 * pages.length);
-      const table = this.#scratchOf(tableBytes + attentionScratchBytes(tokens, heads, kvHeads, headDim, valueBytes));
-      this.memory.u32.set(pages, table / 4);
-      const rest = table + tableBytes;
-      this.#kernels.attention(from, to, table, layerBytes, start, slot, tokens, heads, kvHeads, headDim, valueBytes, scale, rest);
-      from += tokens * heads * headDim * 4;
-      to += tokens * heads * headDim * 4;
-    }
+    const { address } = out.storage;
+    const scratch = (bytes: number) => this.#scratchOf(bytes);
+    attention(this.#kernels, this.memory, from, segments, layer, q.shape[1]!, scale, address, scratch);
     return out;
   }
 
@@ -270,17 +247,6 @@ export class WasmBackend implements Backend {
   #matrix(w: Matrix): WasmMatrix {
     check.require(w instanceof WasmMatrix && w.memory === this.memory, "a matrix is not of this backend");
     return w;
-  }
-
-  /** A cache as the kernels see it: slots count from the first position of its first page. */
-  #paged(cache: KvCache, layer: number) {
-    check.require(this.#caches.has(cache), "a cache is not of this backend");
-    const { shape, pages, start: position, length } = cache as PagedKvCache<number>;
-    const { kvHeads, headDim, type } = shape;
-    const valueBytes = type === "f16" ? 2 : 4;
-    const start = position % PAGE_TOKENS;
-    const layerBytes = layer * 2 * kvHeads * PAGE_TOKENS * headDim * valueBytes;
-    return { kvHeads, headDim, valueBytes, layerBytes, pages, start, slot: start + length };
   }
 
   /** The address of at least so many bytes, until the next call. */

@@ -2,7 +2,7 @@
  * The exports of the compiled kernels (assembly/index.ts), in TypeScript.
  *
  * Arguments named after data are byte addresses in the memory that the module imports; the rest are counts, except `eps` and
- * `scale`. Nothing is returned: every kernel writes behind its output's address. Layouts are drawn in the files of assembly/.
+ * `scale`. But for `largestMagnitude`, nothing is returned: every kernel writes behind its output's address. Layouts are drawn in the files of assembly/.
  */
 export interface Kernels {
   add(a: number, b: number, out: number, n: number): void;
@@ -11,6 +11,9 @@ export interface Kernels {
   widenBf16(x: number, out: number, n: number): void;
   widenF16(x: number, out: number, n: number): void;
   narrowF16(x: number, out: number, n: number): void;
+  narrowBf16(x: number, out: number, n: number): void;
+  /** max |x|, or NaN where one is. */
+  largestMagnitude(x: number, n: number): number;
   rmsNorm(x: number, gains: number, out: number, rows: number, n: number, eps: number): void;
   rope(x: number, cos: number, sin: number, out: number, tokens: number, heads: number, half: number): void;
 
@@ -45,6 +48,10 @@ export interface Kernels {
     groups: number,
     group: number,
   ): void;
+  /** One row of f32 weights to codes [cols], scales and minimums [ceil(cols / group)] f32. */
+  quantizeInt8(x: number, codes: number, scales: number, cols: number, group: number): void;
+  quantizeInt4(x: number, codes: number, scales: number, cols: number, group: number): void;
+  quantizeInt4Range(x: number, codes: number, scales: number, minimums: number, cols: number, group: number): void;
   packInt8(codes: number, weights: number, row: number, cols: number, paddedCols: number): void;
   packInt4(codes: number, weights: number, row: number, cols: number, paddedCols: number): void;
   unpackInt8(weights: number, scales: number, row: number, cols: number, group: number, groups: number, out: number): void;
@@ -71,6 +78,17 @@ export interface Kernels {
     headDim: number,
     valueBytes: number,
   ): void;
+  /** As `appendKv`, for an int8 cache. */
+  appendInt8(
+    k: number,
+    v: number,
+    pages: number,
+    layerBytes: number,
+    slot: number,
+    tokens: number,
+    kvHeads: number,
+    headDim: number,
+  ): void;
   /** scratch: `attentionScratchBytes`. */
   attention(
     q: number,
@@ -88,6 +106,10 @@ export interface Kernels {
     scratch: number,
   ): void;
 
+  attentionInt8: Int8Attention;
+  /** The same with relaxed dots, for engines that multiply their second operand unsigned (probe.ts); nothing in the simd build. */
+  attentionInt8Relaxed: Int8Attention;
+
   /** Bytes of 8 activation codes: each build lays them out for its instructions. */
   readonly chunkBytes: WebAssembly.Global<"i32">;
   /** Whether the build uses relaxed SIMD. */
@@ -96,10 +118,26 @@ export interface Kernels {
 
 export type FloatProduct = (x: number, w: number, y: number, tokens: number, rows: number, cols: number, panel: number) => void;
 
+/** scratch: `int8AttentionScratchBytes`. */
+export type Int8Attention = (
+  q: number,
+  out: number,
+  pages: number,
+  layerBytes: number,
+  start: number,
+  slot: number,
+  tokens: number,
+  heads: number,
+  kvHeads: number,
+  headDim: number,
+  scale: number,
+  scratch: number,
+) => void;
+
 /** Rows that a float product keeps in cache, widened, in its `panel`. */
 export const PANEL_ROWS = 16;
 
-/** Running maximum and total of each query of one KV head, 32 scores, and K and V of one block where they must be widened. */
+/** Running maximum and total of each query of one KV head, scores of two queries, and K and V of one block where they must be widened. */
 export function attentionScratchBytes(
   tokens: number,
   heads: number,
@@ -107,7 +145,14 @@ export function attentionScratchBytes(
   headDim: number,
   valueBytes: number,
 ): number {
-  return tokens * Math.ceil(heads / kvHeads) * 8 + 32 * 4 + (valueBytes === 2 ? 2 * 32 * headDim * 4 : 0);
+  return tokens * Math.ceil(heads / kvHeads) * 8 + 2 * 32 * 4 + (valueBytes === 2 ? 2 * 32 * headDim * 4 : 0);
+}
+
+/** Codes, sums and states of one KV head's queries in tiles of 4, and the work on one tile (assembly/attention-int8.ts). */
+export function int8AttentionScratchBytes(tokens: number, heads: number, kvHeads: number, headDim: number): number {
+  const headTiles = Math.ceil((tokens * Math.ceil(heads / kvHeads)) / 4);
+  const tiles = Math.max(headTiles, Math.min(kvHeads * headTiles, 32));
+  return tiles * (Math.ceil(headDim / 4) * (32 + 64) + 48) + 1664;
 }
 
 /** Every export, so that a module which lacks one is found out at once. */
@@ -118,6 +163,8 @@ const EXPORTS: Record<keyof Kernels, "function" | "object"> = {
   widenBf16: "function",
   widenF16: "function",
   narrowF16: "function",
+  narrowBf16: "function",
+  largestMagnitude: "function",
   rmsNorm: "function",
   rope: "function",
   matmulF32: "function",
@@ -126,12 +173,18 @@ const EXPORTS: Record<keyof Kernels, "function" | "object"> = {
   quantize: "function",
   matmulInt8: "function",
   matmulInt4: "function",
+  quantizeInt8: "function",
+  quantizeInt4: "function",
+  quantizeInt4Range: "function",
   packInt8: "function",
   packInt4: "function",
   unpackInt8: "function",
   unpackInt4: "function",
   appendKv: "function",
   attention: "function",
+  appendInt8: "function",
+  attentionInt8: "function",
+  attentionInt8Relaxed: "function",
   chunkBytes: "object",
   relaxed: "object",
 };

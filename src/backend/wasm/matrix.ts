@@ -74,18 +74,29 @@ function packRows(
   rows: QuantizedRows,
   scratch: (bytes: number) => number,
 ): void {
-  const { memory, cols, groups, format } = matrix;
-  if (!("group" in format)) return;
-  const pack = format.type === "int8" ? kernels.packInt8 : kernels.packInt4;
+  const { memory, cols } = matrix;
   const rowsAtOnce = Math.min(count, Math.max(1, Math.floor(SLICE_BYTES / cols)));
   const slice = scratch(rowsAtOnce * cols);
   for (let row = 0; row < count; row++) {
     const inSlice = row % rowsAtOnce;
     if (inSlice === 0) memory.u8.set(rows.codes.subarray(row * cols, (row + rowsAtOnce) * cols), slice);
-    pack(slice + inSlice * cols, matrix.address, firstRow + row, cols, groups * format.group);
+    packRow(kernels, matrix, firstRow + row, slice + inSlice * cols);
   }
-  interleave(memory.f32, matrix.scales, groups, firstRow, rows.scales);
-  if (rows.minimums) interleave(memory.f32, matrix.minimums, groups, firstRow, rows.minimums);
+  writeScales(matrix, firstRow, rows.scales, rows.minimums);
+}
+
+/** Codes [cols] at address `codes` to where row `row` of a quantized matrix keeps them. */
+export function packRow(kernels: Kernels, { address, cols, groups, format }: WasmMatrix, row: number, codes: number): void {
+  if (!("group" in format)) return;
+  const pack = format.type === "int8" ? kernels.packInt8 : kernels.packInt4;
+  pack(codes, address, row, cols, groups * format.group);
+}
+
+/** Scales and minimums [rows, groups] of rows from `firstRow` on. */
+export function writeScales(matrix: WasmMatrix, firstRow: number, scales: Float32Array, minimums?: Float32Array): void {
+  const { memory, groups } = matrix;
+  interleave(memory.f32, matrix.scales, groups, firstRow, scales);
+  if (minimums) interleave(memory.f32, matrix.minimums, groups, firstRow, minimums);
 }
 
 /** values [rows, groups] to [blocks][groups][4 rows] at `address`. */

@@ -10,6 +10,7 @@ import { probe } from "../../../src/backend/wasm/probe.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
 import { conformanceCases } from "../../conformance/cases.ts";
 import { runConformance } from "../../conformance/run-cases.ts";
+import { sequence } from "../sequence.ts";
 
 const fails = (code: string, mentions: RegExp) => (error: unknown) =>
   error instanceof Qwen3Error && error.code === code && mentions.test(error.message);
@@ -125,11 +126,12 @@ test("a full memory is told in numbers, and what is there stays usable", async (
     () => b.createMatrix(1024, 1024, { type: "bf16" }),
     fails("MEMORY_FULL", /no room for 2097152 bytes .* at most 1048576/),
   );
-  const cache = b.createKvCache({ layers: 4, kvHeads: 4, headDim: 32, type: "f32" });
-  cache.reserve(32);
+  const cache = sequence(b, { layers: 4, kvHeads: 4, headDim: 32, type: "f32" }, 32);
+  const { store } = cache.segment(0);
   assert.throws(() => cache.reserve(2000), fails("MEMORY_FULL", /no room for 131072 bytes/));
+  assert.is(cache.pages.length, 1);
   const inUse = b.bytesInUse;
-  cache.close();
+  store.close();
   assert.ok(b.bytesInUse < inUse);
   assert.throws(() => b.scope(() => b.input(new Float32Array(2 ** 20), [2 ** 20])), fails("MEMORY_FULL", /no room/));
   assert.equal(await b.read(b.add(x, x)), Float32Array.of(2, 4, 6, 8));
@@ -162,8 +164,7 @@ test("bytesInUse counts weights, vectors, pages and activations", async () => {
   assert.is(b.bytesInUse, 400 + 2 * (64 + 16 + 16));
   b.createVector(new Float32Array(4));
   assert.is(b.bytesInUse, 400 + 192 + 16);
-  const cache = b.createKvCache({ layers: 1, kvHeads: 1, headDim: 4, type: "f16" });
-  cache.reserve(33);
+  sequence(b, { layers: 1, kvHeads: 1, headDim: 4, type: "f16" }, 33);
   assert.is(b.bytesInUse, 608 + 2 * 512);
   b.input(new Float32Array(10), [10]);
   assert.ok(b.bytesInUse > 608 + 1024);
@@ -177,9 +178,8 @@ test("after close every call fails with CLOSED, and closing again is nothing", a
   writer.write(0, new Uint8Array(16));
   const matrix = writer.finish();
   const vector = b.createVector(new Float32Array(4));
-  const cache = b.createKvCache({ layers: 1, kvHeads: 1, headDim: 4, type: "f32" });
-  cache.reserve(1);
-  const segments = [{ cache, tokens: 1 }];
+  const cache = sequence(b, { layers: 1, kvHeads: 1, headDim: 4, type: "f32" }, 1);
+  const segments = [cache.segment(1)];
   const head = b.reshape(x, [1, 1, 4]);
   const half = b.input(new Float32Array(2), [1, 2]);
   b.close();
@@ -188,7 +188,7 @@ test("after close every call fails with CLOSED, and closing again is nothing", a
   const calls: (() => unknown)[] = [
     () => b.createMatrix(1, 4, { type: "f32" }),
     () => b.createVector(new Float32Array(4)),
-    () => b.createKvCache({ layers: 1, kvHeads: 1, headDim: 4, type: "f32" }),
+    () => b.createKvStore({ layers: 1, kvHeads: 1, headDim: 4, type: "f32" }),
     () => b.scope(() => undefined),
     () => b.input(new Float32Array(1), [1]),
     () => b.reshape(x, [4]),
@@ -214,15 +214,15 @@ test("nothing to do is done", async () => {
   const writer = b.createMatrix(3, 4, { type: "int8", group: 16 });
   writer.write(0, { codes: new Int8Array(12), scales: new Float32Array(3) });
   const matrix = writer.finish();
-  const cache = b.createKvCache({ layers: 1, kvHeads: 1, headDim: 4, type: "f32" });
+  const segment = sequence(b, { layers: 1, kvHeads: 1, headDim: 4, type: "f32" }).segment(0);
   const heads = b.input(new Float32Array(0), [0, 1, 4]);
-  b.appendKv([{ cache, tokens: 0 }], 0, heads, heads);
+  b.appendKv([segment], 0, heads, heads);
   const results = [
     b.matmul(none, matrix),
     b.embed(matrix, new Int32Array(0)),
     b.rmsNorm(none, b.createVector(new Float32Array(4)), 0),
     b.rmsNorm(b.input(new Float32Array(0), [2, 0]), b.createVector(new Float32Array(0)), 0),
-    b.attention(heads, [{ cache, tokens: 0 }], 0, 1),
+    b.attention(heads, [segment], 0, 1),
     b.attention(heads, [], 0, 1),
     b.add(none, none),
     b.rows(none, new Int32Array(0)),

@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import type { Backend, Tensor } from "../../../src/backend/backend.ts";
 import { createWasmBackend, type WasmBackend } from "../../../src/backend/wasm/backend.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
+import { sequence } from "../sequence.ts";
 
 const make = (): Promise<WasmBackend> => createWasmBackend({ build: "simd" });
 const filled = (b: Backend, size: number, value: number): Tensor => b.input(new Float32Array(size).fill(value), [size]);
@@ -142,14 +143,13 @@ test("a failing body frees its tensors too", async () => {
   b.close();
 });
 
-test("tensors, matrices, vectors and caches of another backend are refused", async () => {
+test("tensors, matrices, vectors and stores of another backend are refused", async () => {
   const [a, b] = [await make(), await make()];
   const x = filled(a, 4, 1);
   const writer = a.createMatrix(2, 4, { type: "f32" });
   writer.write(0, new Uint8Array(32));
   const matrix = writer.finish();
-  const cache = a.createKvCache({ layers: 1, kvHeads: 1, headDim: 4, type: "f32" });
-  cache.reserve(1);
+  const segment = sequence(a, { layers: 1, kvHeads: 1, headDim: 4, type: "f32" }, 1).segment(1);
   const own = filled(b, 4, 1);
   for (const [message, call] of [
     [/a tensor is not of this backend/, () => b.add(own, x)],
@@ -157,7 +157,7 @@ test("tensors, matrices, vectors and caches of another backend are refused", asy
     [/a tensor is not of this backend/, () => b.scope(() => x)],
     [/a matrix is not of this backend/, () => b.embed(matrix, Int32Array.of(0))],
     [/the weights are not of this backend/, () => b.rmsNorm(own, a.createVector(new Float32Array(4)), 0)],
-    [/a cache is not of this backend/, () => b.attention(b.reshape(own, [1, 1, 4]), [{ cache, tokens: 1 }], 0, 1)],
+    [/a KV store is not of this backend/, () => b.attention(b.reshape(own, [1, 1, 4]), [segment], 0, 1)],
   ] as const)
     assert.throws(call, fails("ARGUMENT", message));
   a.close();

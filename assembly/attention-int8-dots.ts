@@ -1,0 +1,190 @@
+/**
+ * The two integer products of attention over an int8 cache (kv-int8.ts), for a tile of 4 queries and a block of 32 slots.
+ *
+ * T is how the queries' codes and the weights' codes are held, and with that which instruction multiplies:
+ *
+ *   u8    16 bytes hold 4 of each query, one dot product takes 16: relaxed dot, where the engine multiplies unsigned and exactly
+ *   i16   32 bytes, even ones before odd ones (x0 x2 x1 x3); bytes of the cache are widened to i16, once for the 4 queries
+ *
+ * Query codes are -127..127, with 128 added as u8; the dot product of the keys' codes with 128 is taken off again.
+ */
+
+/** Bytes of 4 codes of each of 4 queries. */
+@inline export function fourBytes<T>(): usize {
+  return 16 * sizeof<T>();
+}
+
+/** Stores 4 codes (i32 lanes; 0..255 for u8). */
+@inline export function storeCodes<T>(to: usize, codes: v128): void {
+  const words = i16x8.narrow_i32x4_s(codes, codes);
+  if (sizeof<T>() == 1) v128.store32_lane(to, i8x16.narrow_i16x8_u(words, words), 0);
+  else v128.store64_lane(to, v128.shuffle<i16>(words, words, 0, 2, 1, 3, 0, 2, 1, 3), 0);
+}
+
+/** Stores 16 codes. */
+@inline export function store16Codes<T>(to: usize, a: v128, b: v128): void {
+  if (sizeof<T>() == 1) v128.store(to, i8x16.narrow_i16x8_u(a, b));
+  else {
+    v128.store(to, v128.shuffle<i16>(a, a, 0, 2, 1, 3, 4, 6, 5, 7));
+    v128.store(to, v128.shuffle<i16>(b, b, 0, 2, 1, 3, 4, 6, 5, 7), 16);
+  }
+}
+
+@inline function dot(bytes: v128, codes: v128, sum: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(bytes, codes, sum);
+}
+
+@inline function even(bytes: v128): v128 {
+  return i16x8.shr_s(i16x8.shl(bytes, 8), 8);
+}
+
+@inline function odd(bytes: v128): v128 {
+  return i16x8.shr_s(bytes, 8);
+}
+
+@inline function wideDot(evens: v128, odds: v128, codes: usize, sum: v128): v128 {
+  const a = i32x4.dot_i16x8_s(evens, v128.load32_splat(codes));
+  return i32x4.add(i32x4.add(sum, a), i32x4.dot_i16x8_s(odds, v128.load32_splat(codes, 4)));
+}
+
+/**
+ * scores [4 queries][32 slots] f32 = dot * (key scale * query scale), where query scale is [4], the softmax scale included.
+ *
+ * Eight slots of four queries at a time: the eight sums depend on nothing but themselves, so that none waits for another.
+ */
+export function scoreTile<T>(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+  const end = queries + <usize>fours * fourBytes<T>();
+  for (let eight: usize = 0; eight < 128; eight += 32) {
+    let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+    let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+    let key = keys + eight;
+    if (sizeof<T>() == 1) {
+      let aBias = a0, bBias = a0;
+      const ones = i8x16.splat(1);
+      for (let x = queries; x < end; x += 16, key += 128) {
+        const a = v128.load(key);
+        const b = v128.load(key, 16);
+        let code = v128.load32_splat(x);
+        a0 = dot(a, code, a0);
+        b0 = dot(b, code, b0);
+        code = v128.load32_splat(x, 4);
+        a1 = dot(a, code, a1);
+        b1 = dot(b, code, b1);
+        code = v128.load32_splat(x, 8);
+        a2 = dot(a, code, a2);
+        b2 = dot(b, code, b2);
+        code = v128.load32_splat(x, 12);
+        a3 = dot(a, code, a3);
+        b3 = dot(b, code, b3);
+        aBias = dot(a, ones, aBias);
+        bBias = dot(b, ones, bBias);
+      }
+      aBias = i32x4.shl(aBias, 7);
+      bBias = i32x4.shl(bBias, 7);
+      a0 = i32x4.sub(a0, aBias);
+      a1 = i32x4.sub(a1, aBias);
+      a2 = i32x4.sub(a2, aBias);
+      a3 = i32x4.sub(a3, aBias);
+      b0 = i32x4.sub(b0, bBias);
+      b1 = i32x4.sub(b1, bBias);
+      b2 = i32x4.sub(b2, bBias);
+      b3 = i32x4.sub(b3, bBias);
+    } else {
+      for (let x = queries; x < end; x += 32, key += 128) {
+        let bytes = v128.load(key);
+        let evens = even(bytes);
+        let odds = odd(bytes);
+        a0 = wideDot(evens, odds, x, a0);
+        a1 = wideDot(evens, odds, x + 8, a1);
+        a2 = wideDot(evens, odds, x + 16, a2);
+        a3 = wideDot(evens, odds, x + 24, a3);
+        bytes = v128.load(key, 16);
+        evens = even(bytes);
+        odds = odd(bytes);
+        b0 = wideDot(evens, odds, x, b0);
+        b1 = wideDot(evens, odds, x + 8, b1);
+        b2 = wideDot(evens, odds, x + 16, b2);
+        b3 = wideDot(evens, odds, x + 24, b3);
+      }
+    }
+    const aScale = v128.load(keyScales + eight);
+    const bScale = v128.load(keyScales + eight, 16);
+    const to = scores + eight;
+    let scale = v128.load32_splat(queryScales);
+    storeScores(to, a0, aScale, b0, bScale, scale);
+    scale = v128.load32_splat(queryScales, 4);
+    storeScores(to + 128, a1, aScale, b1, bScale, scale);
+    scale = v128.load32_splat(queryScales, 8);
+    storeScores(to + 256, a2, aScale, b2, bScale, scale);
+    scale = v128.load32_splat(queryScales, 12);
+    storeScores(to + 384, a3, aScale, b3, bScale, scale);
+  }
+}
+
+@inline function storeScores(to: usize, a: v128, aScale: v128, b: v128, bScale: v128, scale: v128): void {
+  v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(aScale, scale)));
+  v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(bScale, scale)), 16);
+}
+
+/**
+ * sums [fours][4 queries][4 dims] f32 = sums * rescale + dot * unit, where rescale and unit are [4], one per query.
+ *
+ * @param weights [4 queries][8] fours of codes
+ */
+export function valueTile<T>(weights: usize, values: usize, fours: i32, rescales: usize, units: usize, sums: usize): void {
+  let sum = sums;
+  for (const end = values + ((<usize>fours) << 7); values < end; values += 128, sum += 64) {
+    if (sizeof<T>() == 1) {
+      // All 32 slots of four dims stay in registers for the four queries.
+      const a = v128.load(values);
+      const b = v128.load(values, 16);
+      const c = v128.load(values, 32);
+      const d = v128.load(values, 48);
+      const e = v128.load(values, 64);
+      const f = v128.load(values, 80);
+      const g = v128.load(values, 96);
+      const h = v128.load(values, 112);
+      addTo(sum, 0, dot32(a, b, c, d, e, f, g, h, weights), rescales, units);
+      addTo(sum, 1, dot32(a, b, c, d, e, f, g, h, weights + 32), rescales, units);
+      addTo(sum, 2, dot32(a, b, c, d, e, f, g, h, weights + 64), rescales, units);
+      addTo(sum, 3, dot32(a, b, c, d, e, f, g, h, weights + 96), rescales, units);
+    } else {
+      let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
+      for (let at: usize = 0; at < 128; at += 32) {
+        let bytes = v128.load(values + at);
+        let evens = even(bytes);
+        let odds = odd(bytes);
+        const w = weights + at / 2;
+        s0 = wideDot(evens, odds, w, s0);
+        s1 = wideDot(evens, odds, w + 64, s1);
+        s2 = wideDot(evens, odds, w + 128, s2);
+        s3 = wideDot(evens, odds, w + 192, s3);
+        bytes = v128.load(values + at, 16);
+        evens = even(bytes);
+        odds = odd(bytes);
+        s0 = wideDot(evens, odds, w + 8, s0);
+        s1 = wideDot(evens, odds, w + 72, s1);
+        s2 = wideDot(evens, odds, w + 136, s2);
+        s3 = wideDot(evens, odds, w + 200, s3);
+      }
+      addTo(sum, 0, s0, rescales, units);
+      addTo(sum, 1, s1, rescales, units);
+      addTo(sum, 2, s2, rescales, units);
+      addTo(sum, 3, s3, rescales, units);
+    }
+  }
+}
+
+/** Two chains of sums, since a dot product takes some cycles until the next can add to it. */
+@inline function dot32(a: v128, b: v128, c: v128, d: v128, e: v128, f: v128, g: v128, h: v128, weights: usize): v128 {
+  const zero = i32x4.splat(0);
+  const left = dot(g, v128.load32_splat(weights, 24), dot(e, v128.load32_splat(weights, 16), dot(c, v128.load32_splat(weights, 8), dot(a, v128.load32_splat(weights), zero))));
+  const right = dot(h, v128.load32_splat(weights, 28), dot(f, v128.load32_splat(weights, 20), dot(d, v128.load32_splat(weights, 12), dot(b, v128.load32_splat(weights, 4), zero))));
+  return i32x4.add(left, right);
+}
+
+@inline function addTo(sum: usize, query: usize, dots: v128, rescales: usize, units: usize): void {
+  const at = sum + (query << 4);
+  const old = f32x4.mul(v128.load(at), v128.load32_splat(rescales + (query << 2)));
+  v128.store(at, f32x4.add(old, f32x4.mul(f32x4.convert_i32x4_s(dots), v128.load32_splat(units + (query << 2)))));
+}

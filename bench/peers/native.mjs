@@ -1,0 +1,89 @@
+/**
+ * llama.cpp as native code: node-llama-cpp, on the CPU alone. Prints one line of JSON.
+ *
+ *     node bench/peers/native.mjs --threads 2 --prompt 512 --decode 128 --repeats 3 MODEL.gguf
+ *
+ * llama.cpp picks the best of a dozen builds of its kernels for the processor. With --without-amx it does not find the one with matrix
+ * tiles (AMX), which no vector instruction comes near to, and takes the next best: AVX-512 with VNNI.
+ */
+import { cpSync, readFileSync, rmSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { promptIds } from "../model/prompt.ts";
+
+const count = (value) => ({ type: "string", default: String(value) });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { threads: count(2), prompt: count(512), decode: count(128), repeats: count(3), "without-amx": { type: "boolean" } },
+});
+const [threads, promptTokens, decodeTokens, repeats] = [values.threads, values.prompt, values.decode, values.repeats].map(Number);
+const seconds = () => performance.now() / 1000;
+
+const builds = "@node-llama-cpp/linux-x64";
+if (values["without-amx"]) {
+  const copy = join(tmpdir(), `qwen3.ts-bench-llama-${process.pid}`);
+  const amx = "libggml-cpu-sapphirerapids.so";
+  const original = fileURLToPath(new URL(`node_modules/${builds}`, import.meta.url));
+  cpSync(original, copy, { recursive: true, filter: (path) => !path.endsWith(amx) });
+  process.on("exit", () => rmSync(copy, { recursive: true }));
+  const url = pathToFileURL(join(copy, "dist", "index.js")).href;
+  registerHooks({ resolve: (name, context, next) => (name === builds ? { url, shortCircuit: true } : next(name, context)) });
+}
+const { getLlama, LlamaLogLevel } = await import("node-llama-cpp");
+const llama = await getLlama({
+  gpu: false,
+  build: "never",
+  skipDownload: true,
+  maxThreads: threads,
+  logLevel: LlamaLogLevel.error,
+});
+const loadBegun = seconds();
+const model = await llama.loadModel({ modelPath: positionals[0], gpuLayers: 0 });
+const loadSeconds = seconds() - loadBegun;
+const context = await model.createContext({
+  contextSize: promptTokens + decodeTokens + 64,
+  batchSize: promptTokens,
+  threads,
+});
+const sequence = context.getSequence();
+
+/** From the prompt to its first token, and on for `tokens` more. */
+async function generate(prompt, tokens) {
+  await sequence.clearHistory();
+  const begun = seconds();
+  let firstAt = 0;
+  let made = 0;
+  for await (const _ of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
+    if (made === 0) firstAt = seconds();
+    if (made === tokens) break;
+    made++;
+  }
+  const end = seconds();
+  return { promptSeconds: firstAt - begun, decodeSeconds: end - firstAt };
+}
+
+await generate(promptIds(128, 1), 8); // brings the file into memory and the threads up
+const runs = [];
+for (let i = 0; i < repeats; i++) runs.push(await generate(promptIds(promptTokens, 2 + i), decodeTokens));
+
+const kernels = /libggml-cpu-\w+/.exec(readFileSync("/proc/self/maps", "utf8"))?.[0];
+const packageFile = new URL("node_modules/node-llama-cpp/package.json", import.meta.url); // which its exports do not show
+const { version } = JSON.parse(readFileSync(packageFile, "utf8"));
+console.log(
+  JSON.stringify({
+    engine: `node-llama-cpp ${version}`,
+    runtime: `node ${process.versions.node}`,
+    details: { llamaCpp: llama.llamaCppRelease.release, kernels, threads: context.currentThreads },
+    threads,
+    promptTokens,
+    decodeTokens,
+    loadSeconds,
+    peakBytes: 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]),
+    cpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
+    runs,
+  }),
+);
+process.exit(0);

@@ -1,0 +1,52 @@
+/**
+ * Whether attention over an int8 cache may use relaxed dots with codes up to 255. An engine may multiply them as signed numbers, or
+ * saturate sums of products; both change bits, so it is tried on codes of the largest magnitude, against the definition.
+ */
+import type { Backend, Tensor } from "../backend.ts";
+import { KvCache, KvPool } from "../kv-pages.ts";
+import { ReferenceBackend } from "../reference.ts";
+import type { Kernels } from "./kernels.ts";
+
+const TOKENS = 40;
+const HEADS = 4;
+const HEAD_DIM = 16;
+
+export function withRelaxedAttention(kernels: Kernels): Kernels {
+  return { ...kernels, attentionInt8: kernels.attentionInt8Relaxed };
+}
+
+export async function attendsExactly(backend: Backend): Promise<boolean> {
+  const [expected, actual] = await Promise.all([attended(new ReferenceBackend()), attended(backend)]);
+  return expected.every((value, i) => Object.is(value, actual[i]));
+}
+
+function attended(b: Backend): Promise<Float32Array> {
+  const store = b.createKvStore({ layers: 1, kvHeads: 1, headDim: HEAD_DIM, type: "int8" });
+  const cache = new KvCache(new KvPool(store));
+  cache.reserve(TOKENS);
+  const segments = [cache.segment(TOKENS)];
+  let result: Promise<Float32Array> | undefined;
+  b.scope(() => {
+    const input = (heads: number, seed: number): Tensor =>
+      b.input(
+        Float32Array.from({ length: TOKENS * heads * HEAD_DIM }, (_, i) => value(Math.floor(i / HEAD_DIM), i % HEAD_DIM, seed)),
+        [TOKENS, heads, HEAD_DIM],
+      );
+    const entries = input(1, 1);
+    b.appendKv(segments, 0, entries, entries);
+    result = b.read(b.attention(input(HEADS, 3), segments, 0, 1 / 4096));
+    return undefined;
+  });
+  store.close();
+  return result!;
+}
+
+/** Entries of all 127, all -127, by turns, by pairs, and mixed; the softmax scale above keeps all weights near their largest code. */
+function value(entry: number, d: number, seed: number): number {
+  const line = (entry * seed) % 7;
+  if (line === 0) return 127;
+  if (line === 1) return -127;
+  if (line === 2) return d % 2 ? 127 : -127;
+  if (line === 3) return d % 4 < 2 ? 127 : -127;
+  return ((entry * 7919 + d * 104729) % 255) - 127;
+}
