@@ -85,7 +85,11 @@ const cases: readonly Case[] = [
     /createKvStore: .*\[2, 0, 4\] must be positive/,
     (b) => b.createKvStore({ layers: 2, kvHeads: 0, headDim: 4, type: "f32" }),
   ],
-  ["type f8", /type f8 is not f32 or f16/, (b) => b.createKvStore({ layers: 2, kvHeads: 1, headDim: 4, type: "f8" as "f16" })],
+  [
+    "type f8",
+    /type f8 is not f32, f16 or int8/,
+    (b) => b.createKvStore({ layers: 2, kvHeads: 1, headDim: 4, type: "f8" as "f16" }),
+  ],
   [
     "tokens that are not the tensor's",
     /attention: segments hold 2 tokens, a tensor \[3,1,4\]/,

@@ -84,13 +84,13 @@ test("nano, as data", async () => {
   assert.ok(memory.fits && memory.machineBytes! > 0);
   assert.equal(memory.exceeds, []);
   assert.is(memory.plan.budgetBytes, 2 ** 30);
-  assert.is(memory.plan.kvBytesPerToken, 5 * 2 * 2 * 64 * 4);
+  assert.is(memory.plan.kvBytesPerToken, 5 * 2 * 2 * 64 * 2);
   assert.is(memory.plan.kvBytes, 4096 * memory.plan.kvBytesPerToken);
   assert.equal(
     memory.contexts.map(({ context, kvCache, fits }) => [context, kvCache, fits]),
     [
-      [4096, "f32", true],
       [4096, "f16", true],
+      [4096, "int8", true],
     ],
   );
 });
@@ -127,16 +127,16 @@ test("a checkpoint that does not fit: what it would need", async () => {
   assert.is(parameters, 4_022_468_096);
   assert.is(storedBytes, 2 * 4_022_468_096);
   assert.is(tokenizer, null);
-  // 16 GB of f32 weights and 288 KiB of cache a token
+  // 16 GB of f32 weights, and 144 or 74.25 KiB of cache a token
   assert.equal(
     memory.contexts.map(({ context, kvCache, fits }) => [context, kvCache, fits]),
     [
-      [4096, "f32", true],
       [4096, "f16", true],
-      [32_768, "f32", false],
+      [4096, "int8", true],
       [32_768, "f16", true],
-      [262_144, "f32", false],
+      [32_768, "int8", true],
       [262_144, "f16", false],
+      [262_144, "int8", false],
     ],
   );
   const { stdout, code } = await qwen3(["info", "--model", model, "--memory-budget", "5GiB"]);
@@ -145,7 +145,7 @@ test("a checkpoint that does not fit: what it would need", async () => {
   assert.match(stdout, /budget +3\.94 GiB \(the most that backend wasm can hold\)/);
   assert.match(stdout, /total .* does not fit: .* needed, the budget is 3\.94 GiB/);
   assert.match(stdout, /longest context that fits +none: weights and activations leave no room/);
-  assert.match(stdout, /^ {2}262,144 +needs 79\.\d GiB, budget 3\.94 GiB +needs 43\.\d GiB, budget 3\.94 GiB$/m);
+  assert.match(stdout, /^ {2}262,144 +needs 43\.\d GiB, budget 3\.94 GiB +needs 26\.\d GiB, budget 3\.94 GiB$/m);
 });
 
 test("a context past the model's own does not fit, however much memory there is, and is told apart from too little memory", async () => {

@@ -34,7 +34,7 @@ function attentionCase(model: Model, sequences: readonly Sequence[], kind: Kind,
       });
       const results: Tensor[] = [];
       for (let step = 0; step < sequences[0]!.steps.length; step++) {
-        caches.forEach((cache, i) => cache.reserve(sequences[i]!.steps[step]!));
+        for (const [i, cache] of caches.entries()) cache.reserve(sequences[i]!.steps[step]!);
         const segments = caches.map((cache, i) => cache.segment(sequences[i]!.steps[step]!));
         const tokens = segments.reduce((sum, segment) => sum + segment.tokens, 0);
         const input = (count: number) => b.input(random.floats(tokens * count * headDim, kind), [tokens, count, headDim]);
@@ -42,7 +42,7 @@ function attentionCase(model: Model, sequences: readonly Sequence[], kind: Kind,
           b.appendKv(segments, layer, input(kvHeads), input(kvHeads));
           results.push(b.attention(input(heads), segments, layer, 1 / Math.sqrt(headDim)));
         }
-        caches.forEach((cache, i) => cache.commit(segments[i]!.tokens));
+        for (const [i, cache] of caches.entries()) cache.commit(segments[i]!.tokens);
       }
       store.close();
       return results;

@@ -63,11 +63,11 @@ test("what does not fit is refused with the plan", async () => {
   assert.is(code(memoryPlan(checkpoint, { ...options, budgetBytes: 5 * MIB })), "MEMORY_PLAN");
   const none = memoryPlan(checkpoint, { ...options, budgetBytes: 5 * MIB });
   assert.match(describePlan(none), /weights and activations leave no room/);
-  const error = await Qwen3.fromPretrained(nanoPath, { memoryBudgetBytes: 30 * MIB, maxModelLen: 4096 }).catch(
+  const error = await Qwen3.fromPretrained(nanoPath, { memoryBudgetBytes: 16 * MIB, maxModelLen: 4096 }).catch(
     (reason) => reason,
   );
   assert.is(error.code, "MEMORY_PLAN");
-  assert.match(error.message, /budget +30.0 MiB/);
+  assert.match(error.message, /budget +16.0 MiB/);
   assert.match(error.message, /longest context that fits +\d+ tokens/);
 });
 

@@ -52,14 +52,19 @@ function rowScratchBytes({ cols, groups }: WasmMatrix): number {
 function convertRow(k: Kernels, matrix: WasmMatrix, row: number, source: FloatType, stored: number, scratch: number): void {
   const { memory, cols, groups, format } = matrix;
   const widenTo = source === "bf16" ? k.widenBf16 : k.widenF16;
-  if (format.type === "f32") return widenTo(stored, matrix.address + row * cols * 4, cols);
+  if (format.type === "f32") {
+    widenTo(stored, matrix.address + row * cols * 4, cols);
+    return;
+  }
   const weights = source === "f32" ? stored : scratch;
   if (source !== "f32") widenTo(stored, weights, cols);
   if (!(k.largestMagnitude(weights, cols) <= LARGEST_WEIGHT[format.type]))
     requireWithin(memory.floats(weights, cols), format.type, row);
 
-  if (!("group" in format))
-    return (format.type === "f16" ? k.narrowF16 : k.narrowBf16)(weights, matrix.address + row * cols * 2, cols);
+  if (!("group" in format)) {
+    (format.type === "f16" ? k.narrowF16 : k.narrowBf16)(weights, matrix.address + row * cols * 2, cols);
+    return;
+  }
   const codes = scratch + aligned(cols * 4);
   const scales = codes + aligned(cols);
   const minimums = scales + aligned(groups * 4);

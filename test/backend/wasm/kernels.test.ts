@@ -2,7 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { attentionScratchBytes, instantiate, type Kernels } from "../../../src/backend/wasm/kernels.ts";
+import { kvPageBytes } from "../../../src/backend/backend.ts";
+import {
+  attentionScratchBytes,
+  instantiate,
+  int8AttentionScratchBytes,
+  type Kernels,
+} from "../../../src/backend/wasm/kernels.ts";
 import { f16ToF32, f32ToF16 } from "../../../src/core/dtype.ts";
 import { expF32 } from "../../../src/core/math.ts";
 import { Random } from "../../conformance/values.ts";
@@ -121,7 +127,14 @@ function* calls(random: Random, k: Kernels): Generator<Call> {
   yield { name: `exp ${n}`, operands: [values, values], writes: [1], run: (k, [a, b]) => k.exp(a!, b!, n) };
   for (const type of halfTypes)
     yield { name: `widen${type} ${n}`, operands: [2 * n, values], writes: [1], run: (k, [a, b]) => k[`widen${type}`](a!, b!, n) };
-  yield { name: `narrowF16 ${n}`, operands: [values, 2 * n], writes: [1], run: (k, [a, b]) => k.narrowF16(a!, b!, n) };
+  for (const type of halfTypes)
+    yield {
+      name: `narrow${type} ${n}`,
+      operands: [values, 2 * n],
+      writes: [1],
+      run: (k, [a, b]) => k[`narrow${type}`](a!, b!, n),
+    };
+  yield { name: `largestMagnitude ${n}`, operands: [values], writes: [], run: (k, [a]) => void k.largestMagnitude(a!, n) };
   yield {
     name: `rmsNorm ${rows} ${n}`,
     operands: [rows * values, values, rows * values],
@@ -177,6 +190,19 @@ function* quantizedCalls(random: Random, k: Kernels, tokens: number, rows: numbe
       writes: [5],
       run: (k, [c, s, w, ws, wm, y]) => k.matmulInt4(c!, s!, w!, ws!, minimum ? wm! : 0, y!, tokens, rows, groups, group),
     };
+  for (const type of ["Int8", "Int4"] as const)
+    yield {
+      name: `quantize${type} ${cols} ${group}`,
+      operands: [4 * cols, cols, 4 * groups],
+      writes: [1, 2],
+      run: (k, [x, c, s]) => k[`quantize${type}`](x!, c!, s!, cols, group),
+    };
+  yield {
+    name: `quantizeInt4Range ${cols} ${group}`,
+    operands: [4 * cols, cols, 4 * groups, 4 * groups],
+    writes: [1, 2, 3],
+    run: (k, [x, c, s, m]) => k.quantizeInt4Range(x!, c!, s!, m!, cols, group),
+  };
   for (const [type, share] of [
     ["Int8", 4],
     ["Int4", 2],
@@ -214,10 +240,10 @@ function* cacheCalls(random: Random, tokens: number): Generator<Call> {
   const setTable = (memory: DataView, table: number, pages: readonly number[]) => {
     for (const [i, page] of pages.entries()) memory.setUint32(table + 4 * i, page, true);
   };
+  const entry = 4 * tokens * kvHeads * headDim;
+  const queries = 4 * tokens * heads * headDim;
   for (const valueBytes of [4, 2]) {
     const pageBytes = 2 * kvHeads * 32 * headDim * valueBytes;
-    const entry = 4 * tokens * kvHeads * headDim;
-    const queries = 4 * tokens * heads * headDim;
     yield {
       name: `appendKv ${tokens} at ${slot}, ${kvHeads} of ${headDim}, ${valueBytes}`,
       operands: [entry, entry, 8, pageBytes, pageBytes],
@@ -237,6 +263,26 @@ function* cacheCalls(random: Random, tokens: number): Generator<Call> {
       },
     };
   }
+  const pageBytes = kvPageBytes({ layers: 1, kvHeads, headDim, type: "int8" });
+  yield {
+    name: `appendInt8 ${tokens} at ${slot}, ${kvHeads} of ${headDim}`,
+    operands: [entry, entry, 8, pageBytes, pageBytes],
+    writes: [2, 3, 4],
+    run(k, [key, value, table, first, second], memory) {
+      setTable(memory, table!, [first!, second!]);
+      k.appendInt8(key!, value!, table!, 0, slot, tokens, kvHeads, headDim);
+    },
+  };
+  for (const kernel of ["attentionInt8", "attentionInt8Relaxed"] as const)
+    yield {
+      name: `${kernel} ${tokens} at ${slot} from ${start}, ${heads}/${kvHeads} of ${headDim}`,
+      operands: [queries, queries, 8, pageBytes, pageBytes, int8AttentionScratchBytes(tokens, heads, kvHeads, headDim)],
+      writes: [1, 2, 5],
+      run(k, [query, out, table, first, second, scratch], memory) {
+        setTable(memory, table!, [first!, second!]);
+        k[kernel](query!, out!, table!, 0, start, slot, tokens, heads, kvHeads, headDim, 0.5, scratch!);
+      },
+    };
 }
 
 /**
