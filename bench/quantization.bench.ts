@@ -1,10 +1,10 @@
 /**
- * What quantizing weights costs, by scheme: bits per weight, how far weights and nano's predictions move, and how fast one core
- * quantizes and multiplies.
+ * What quantizing weights and the KV cache costs, by scheme: bits per weight, how far weights and nano's predictions move, and how
+ * fast one core quantizes and multiplies.
  *
  *     npm run bench -- quantization
  */
-import type { Backend, MatrixFormat } from "../src/backend/backend.ts";
+import type { Backend, KvType, MatrixFormat } from "../src/backend/backend.ts";
 import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
 import { createWasmBackend } from "../src/backend/wasm/backend.ts";
 import { LocalExecutor } from "../src/engine/executor.ts";
@@ -12,6 +12,7 @@ import { Runner } from "../src/engine/runner.ts";
 import { SequenceCache } from "../src/engine/sequence-cache.ts";
 import { openCheckpoint } from "../src/formats/checkpoint.ts";
 import { Qwen3 } from "../src/index.ts";
+import { WEIGHT_GROUP } from "../src/model/weight-format.ts";
 import { loadWeights } from "../src/model/weights.ts";
 import { answerLogprobs, compare, type Dialogue, heldOutDialogues } from "../test/held-out.ts";
 import { nanoPath } from "../test/paths.ts";
@@ -26,6 +27,8 @@ interface Scheme {
   readonly format: MatrixFormat;
   /** For the embedding, which is the lm_head too, if another. */
   readonly embedding?: MatrixFormat;
+  /** Default f32. */
+  readonly kvCache?: KvType;
 }
 type Quantized = Extract<MatrixFormat, { group: number }>;
 
@@ -42,6 +45,9 @@ const SCHEMES: readonly Scheme[] = [
   ...[32, 64, 128].map((group) => named(int4(group, true))),
   ...[32, 64].map((group) => ({ ...named(int4(group)), name: `int4, groups of ${group}; embedding int8`, embedding: int8(32) })),
 ];
+const CACHES: readonly Scheme[] = [{ type: "bf16" } as const, int8(WEIGHT_GROUP.int8), int4(WEIGHT_GROUP.int4, true)].flatMap(
+  (format) => (["f32", "f16", "int8"] as const).map((kvCache) => ({ name: `${format.type}, cache ${kvCache}`, format, kvCache })),
+);
 
 /** Standard normal numbers from a counter. */
 function* normals(): Generator<number> {
@@ -54,7 +60,7 @@ function* normals(): Generator<number> {
 }
 
 /** Weights of a spread of about 0.02, with ever heavier tails. */
-function sampleWeights(): Record<string, Float32Array> {
+function sampleWeights() {
   const random = normals();
   const next = () => random.next().value as number;
   const sample = (draw: () => number) => Float32Array.from({ length: SAMPLE_ROWS * COLS }, () => 0.02 * draw());
@@ -101,7 +107,7 @@ async function predictions(scheme: Scheme, dialogues: readonly Dialogue[]): Prom
     createMatrix(rows, cols, rows === vocab_size ? (scheme.embedding ?? scheme.format) : scheme.format, source);
   const weights = await loadWeights(backend, checkpoint);
   await checkpoint.close();
-  const executor = new LocalExecutor(backend, checkpoint.config, weights, "f32");
+  const executor = new LocalExecutor(backend, checkpoint.config, weights, scheme.kvCache ?? "f32");
   const pool = new KvPool(executor.store);
   const runner = new Runner(executor, checkpoint.config, 128);
   const results: Float32Array[][] = [];
@@ -160,34 +166,43 @@ async function speeds(format: MatrixFormat, pattern: Float32Array): Promise<Reco
   return result;
 }
 
+async function errors(scheme: Scheme): Promise<Record<string, string>> {
+  const { perplexity, meanKl, kl99, sameTop } = compare(dialogues, exact, await predictions(scheme, dialogues));
+  return {
+    perplexity: perplexity.toFixed(4),
+    "KL, mean": meanKl.toFixed(5),
+    "KL, 99%": kl99.toFixed(4),
+    "same top, %": (100 * sameTop).toFixed(2),
+  };
+}
+
 const nano = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 1024 });
 const dialogues = heldOutDialogues(nano.tokenizer, DIALOGUES);
 await nano.close();
 const samples = sampleWeights();
 const exact = await predictions(SCHEMES[0]!, dialogues);
-const [errors, costs]: Record<string, Record<string, string>>[] = [{}, {}];
+const weightErrors: Record<string, Record<string, string>> = {};
+const costs: Record<string, Record<string, string>> = {};
 for (const scheme of SCHEMES) {
   const { name, format } = scheme;
   const row: Record<string, string> = {};
   if ("group" in format && !scheme.embedding) {
     const b = await createWasmBackend();
     const parts = 16 * (format.type === "int4" && format.minimum ? 2 : 1);
-    row["bits"] = ((format.type === "int8" ? 8 : 4) + parts / format.group).toFixed(3);
+    row.bits = ((format.type === "int8" ? 8 : 4) + parts / format.group).toFixed(3);
     for (const [kind, weights] of Object.entries(samples))
       row[`${kind}, %`] = (await relativeError(b, weights, COLS, format)).toFixed(3);
     b.close();
   }
-  const { perplexity, meanKl, kl99, sameTop } = compare(dialogues, exact, await predictions(scheme, dialogues));
-  errors![name] = {
-    ...row,
-    perplexity: perplexity.toFixed(4),
-    "KL, mean": meanKl.toFixed(5),
-    "KL, 99%": kl99.toFixed(4),
-    "same top, %": (100 * sameTop).toFixed(2),
-  };
-  if (!scheme.embedding) costs![name] = await speeds(format, samples["normal"]!);
+  weightErrors[name] = { ...row, ...(await errors(scheme)) };
+  if (!scheme.embedding) costs[name] = await speeds(format, samples.normal!);
 }
+const cacheErrors: Record<string, Record<string, string>> = {};
+for (const scheme of CACHES) cacheErrors[scheme.name] = await errors(scheme);
+
 console.log(`errors; predictions of nano, ${dialogues.reduce((sum, { answers }) => sum + answers.length, 0)} tokens`);
-console.table(errors);
+console.table(weightErrors);
+console.log("the same, by type of the KV cache");
+console.table(cacheErrors);
 console.log("speed of one core, best of some");
 console.table(costs);

@@ -16,6 +16,7 @@ export type { GeneratedPart, GenerationResult, TextGenerateOptions } from "./eng
 export type { GenerationConfig, ModelConfig } from "./formats/config.ts";
 export { type ByteSource, blobSource, bytesSource, type CheckpointSource, memoryFolder } from "./formats/source.ts";
 export type { TraceTensor } from "./model/trace.ts";
+export type { ActivationType, WeightType } from "./model/weight-format.ts";
 export type { LoadProgress } from "./model/weights.ts";
 export type { Logprobs } from "./sampler/logprobs.ts";
 export type { SamplingOptions } from "./sampler/params.ts";

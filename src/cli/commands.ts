@@ -26,7 +26,14 @@ const quiet = { quiet: flag("No progress and no closing line on standard error."
 export const modelOptions = {
   model: text("DIR|URL", "Checkpoint: a folder, or a file: or https: URL of one. Default: the bundled model nano."),
   backend: choice(["wasm", "reference"], "What computes: WebAssembly, or plain TypeScript (slow). Default: wasm."),
-  "kv-cache": choice(["f32", "f16", "int8"], "Type of the cached keys and values. Default: f16."),
+  weights: choice(
+    ["auto", "f32", "bf16", "f16", "int8", "int4"],
+    "What weights become while they load; auto keeps the stored type. Default: auto.",
+  ),
+  "kv-cache": choice(
+    ["f32", "f16", "int8"],
+    "Type of the cached keys and values. Default: int8 with int8 or int4 weights, else f16.",
+  ),
   "max-model-len": integer(1, MAX, "Longest prompt and answer together. Default: what fits, at most 32768 and the model's own."),
   "memory-budget": bytes("What the model may take: bytes, or 512MiB, 1.5GiB. Default: half of the machine's memory."),
 };
@@ -115,7 +122,7 @@ export const infoCommand = command(
     positional: "",
     summary: "Show a checkpoint's architecture and what memory it needs.",
     details: "Reads configuration and headers only, so it also works for a checkpoint that does not fit this machine.",
-    example: "qwen3 info --model ./Qwen3-4B-Instruct-2507 --kv-cache f16",
+    example: "qwen3 info --model ./Qwen3-4B-Instruct-2507 --weights int4",
   },
   { Model: modelOptions, Output: { ...json, ...generalOptions } },
 );

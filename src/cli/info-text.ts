@@ -64,12 +64,12 @@ function samplingRows({ sampling: s, stopTokens }: Info): Row[] {
 }
 
 function memoryRows(info: Info): Row[] {
-  const { plan, machineBytes, wantedBytes, kvCache, backend } = info.memory;
+  const { plan, machineBytes, wantedBytes, weights, kvCache, backend } = info.memory;
   const capped = wantedBytes !== null && plan.budgetBytes < Math.floor(wantedBytes);
   return [
     ["machine", machineBytes === null ? "unknown" : formatBytes(machineBytes)],
     ["budget", formatBytes(plan.budgetBytes) + (capped ? ` (the most that backend ${backend} can hold)` : "")],
-    ["weights", formatBytes(plan.weightBytes)],
+    ["weights", `${formatBytes(plan.weightBytes)} (${weights === "auto" ? "as stored" : weights})`],
     ["KV cache per token", `${formatBytes(plan.kvBytesPerToken)} (${kvCache})`],
     ["KV cache", `${formatBytes(plan.kvBytes)} for a context of ${grouped(plan.maxModelLen)} tokens`],
     ["activations", formatBytes(plan.activationBytes)],

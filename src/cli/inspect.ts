@@ -4,7 +4,7 @@ import { detectHost } from "../core/host.ts";
 import { loadTokenizer, planOptions } from "../engine/local-model.ts";
 import { type MemoryPlan, memoryPlan } from "../engine/plan.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import type { ModelConfig } from "../index.ts";
+import type { ModelConfig, WeightType } from "../index.ts";
 import { resolveSampling, type SamplingParams } from "../sampler/params.ts";
 import type { InfoValues } from "./commands.ts";
 import { toModelOptions } from "./model.ts";
@@ -23,6 +23,7 @@ export interface Info {
   readonly stopTokens: readonly { readonly id: number; readonly text?: string }[];
   readonly memory: {
     readonly backend: string;
+    readonly weights: WeightType;
     readonly kvCache: KvType;
     readonly machineBytes: number | null;
     /** What was asked for, or half of the machine's memory; the plan's budget is less where the backend cannot hold that much. */
@@ -80,6 +81,7 @@ async function memoryOf(checkpoint: Checkpoint, values: InfoValues): Promise<Inf
   const machineBytes = (await detectHost().totalMemoryBytes()) ?? null;
   return {
     backend: options.backend,
+    weights: options.weights,
     kvCache: options.kvCache,
     machineBytes,
     wantedBytes: values["memory-budget"] ?? (machineBytes && machineBytes / 2),

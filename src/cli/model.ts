@@ -12,6 +12,7 @@ type SamplingValues = Values<typeof samplingOptions>;
 export function toModelOptions(values: ModelValues): ModelOptions {
   return {
     backend: values.backend,
+    weights: values.weights,
     kvCache: values["kv-cache"],
     maxModelLen: values["max-model-len"],
     memoryBudgetBytes: values["memory-budget"],

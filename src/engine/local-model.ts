@@ -11,6 +11,7 @@ import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import type { GenerationConfig, ModelConfig } from "../formats/config.ts";
 import type { CheckpointSource } from "../formats/source.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
+import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from "../model/weight-format.ts";
 import { type LoadProgress, loadWeights } from "../model/weights.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
@@ -18,10 +19,10 @@ import { type MemoryPlan, memoryPlan, requireFit } from "./plan.ts";
 import { Runner, type RunOptions, type Work, type WorkResult } from "./runner.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 
-export interface ModelOptions {
+export interface ModelOptions extends WeightOptions {
   /** Default "wasm". "reference" is plain TypeScript: slow, and the definition of every bit. */
   readonly backend?: "wasm" | "reference" | undefined;
-  /** Type of the keys and values in the cache. Default "f16"; "int8" takes half of its memory, ARCHITECTURE.md says at what error. */
+  /** Type of the keys and values in the cache. Default "int8" with quantized weights, else "f16"; ARCHITECTURE.md has the errors. */
   readonly kvCache?: KvType | undefined;
   /** Longest sequence, prompt and answer together. Default: the largest that fits, at most 32,768 and the model's own. */
   readonly maxModelLen?: number | undefined;
@@ -95,7 +96,7 @@ export class LocalModel {
   }
 
   static async load(location: string | URL | CheckpointSource, options: ModelOptions = {}): Promise<LocalModel> {
-    const { kvCache = DEFAULT_KV_CACHE, maxBatchedTokens = 64, signal } = options;
+    const { maxBatchedTokens = 64, signal } = options;
     requireModelOptions(options);
     const checkpoint = await openCheckpoint(location, signal ? { signal } : {});
     try {
@@ -105,7 +106,7 @@ export class LocalModel {
       const backend = options.backend === "reference" ? new ReferenceBackend() : await createWasmBackend(options.wasm);
       try {
         const weights = await loadWeights(backend, checkpoint, options);
-        const executor = new LocalExecutor(backend, checkpoint.config, weights, kvCache);
+        const executor = new LocalExecutor(backend, checkpoint.config, weights, kvTypeOf(options));
         return new LocalModel(checkpoint, executor, maxBatchedTokens, plan, tokenizer ?? missingTokenizer(checkpoint.name));
       } catch (error) {
         backend.close();
@@ -218,31 +219,40 @@ export class LocalModel {
   }
 }
 
-const DEFAULT_KV_CACHE: KvType = "f16";
+const KV_TYPES: readonly KvType[] = ["f32", "f16", "int8"];
+
+function kvTypeOf(options: ModelOptions): KvType {
+  return options.kvCache ?? (quantizes(options) ? "int8" : "f16");
+}
 
 /** What the options and the host say about memory. */
 export async function planOptions(options: ModelOptions): Promise<Parameters<typeof memoryPlan>[1]> {
-  const { backend = "wasm", kvCache = DEFAULT_KV_CACHE, maxBatchedTokens = 64, maxModelLen } = options;
+  const { backend = "wasm", weights = "auto", maxBatchedTokens = 64, maxModelLen } = options;
   const machineBytes = await detectHost().totalMemoryBytes();
   const wanted = options.memoryBudgetBytes ?? (machineBytes ? machineBytes / 2 : 2 * GIB);
   // One WebAssembly memory holds 4 GiB; a few pages of it go to scratch.
   const budgetBytes = Math.floor(backend === "wasm" ? Math.min(wanted, 4 * GIB - 64 * MIB) : wanted);
-  return { backend, kvCache, budgetBytes, maxBatchedTokens, maxModelLen };
+  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes, maxBatchedTokens, maxModelLen };
 }
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
 function requireModelOptions(options: ModelOptions): void {
-  const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, backend, kvCache } = options;
+  const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, backend, kvCache, weights, activations } = options;
   const positive = { maxModelLen, memoryBudgetBytes, maxBatchedTokens };
   for (const [name, value] of Object.entries(positive))
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
       throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: a positive integer`);
-  if (backend !== undefined && backend !== "wasm" && backend !== "reference")
-    throw new Qwen3Error("ARGUMENT", `backend is ${backend}; allowed: "wasm", "reference"`);
-  if (kvCache !== undefined && !["f32", "f16", "int8"].includes(kvCache))
-    throw new Qwen3Error("ARGUMENT", `kvCache is ${kvCache}; allowed: "f32", "f16", "int8"`);
+  requireOneOf("backend", backend, ["wasm", "reference"]);
+  requireOneOf("weights", weights, WEIGHT_TYPES);
+  requireOneOf("activations", activations, ACTIVATION_TYPES);
+  requireOneOf("kvCache", kvCache, KV_TYPES);
+}
+
+function requireOneOf(name: string, value: string | undefined, allowed: readonly string[]): void {
+  if (value !== undefined && !allowed.includes(value))
+    throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: ${allowed.map((one) => JSON.stringify(one)).join(", ")}`);
 }
 
 /** The tokenizer beside the weights, if there is one. */

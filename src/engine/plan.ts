@@ -1,14 +1,15 @@
 /**
  * The memory plan: what a checkpoint and a context need, worked out from config and headers before anything is allocated.
  *
- * weights: every tensor in its stored type (norms as f32). KV cache: 2 * layers * kv_heads * head_dim values per token, in pages of 32
+ * weights: every matrix in the format in which it is held, norms as f32. KV cache: 2 * layers * kv_heads * head_dim values per token, in pages of 32
  * tokens. Activations: the tensors of one step of at most `maxBatchedTokens` tokens that are alive at once.
  */
-import { type KvType, kvPageBytes, PAGE_TOKENS } from "../backend/backend.ts";
+import { type KvType, kvPageBytes, type MatrixFormat, PAGE_TOKENS } from "../backend/backend.ts";
 import { bytesPerValue } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { ModelConfig } from "../formats/config.ts";
+import { type WeightType, weightFormat } from "../model/weight-format.ts";
 
 /** Rows of hidden states that are turned into logits at once: 32 * 151,936 * 4 bytes are 19 MB. */
 export const LOGIT_ROWS = 32;
@@ -30,6 +31,7 @@ export interface MemoryPlan {
 
 export interface PlanOptions {
   readonly backend: "reference" | "wasm" | "webgpu";
+  readonly weights: WeightType;
   readonly kvCache: KvType;
   readonly budgetBytes: number;
   readonly maxBatchedTokens: number;
@@ -40,7 +42,7 @@ export interface PlanOptions {
 /** Works out the plan; whether it fits is for `requireFit` to say. */
 export function memoryPlan(checkpoint: Pick<Checkpoint, "config" | "tensors">, options: PlanOptions): MemoryPlan {
   const { config } = checkpoint;
-  const weightBytes = weightsIn(checkpoint, options.backend);
+  const weightBytes = weightsIn(checkpoint, options);
   const activationBytes = activationsIn(config, options.maxBatchedTokens);
   const pageBytes = kvPageBytes({
     layers: config.num_hidden_layers,
@@ -99,14 +101,22 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? bytes : bytes.toPrecision(bytes >= 1000 ? 4 : 3)} ${units[unit]}`;
 }
 
-function weightsIn(checkpoint: Pick<Checkpoint, "tensors">, backend: string): number {
+function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, { backend, weights }: PlanOptions): number {
   let bytes = 0;
-  for (const tensor of checkpoint.tensors.values()) {
-    const values = tensor.shape.reduce((product, extent) => product * extent, 1);
-    // The reference backend widens everything to f32; norms are f32 everywhere.
-    bytes += values * (backend === "reference" || tensor.shape.length === 1 ? 4 : bytesPerValue[tensor.dtype]);
+  for (const { shape, dtype } of tensors.values()) {
+    const [rows = 0, cols] = shape;
+    if (cols === undefined) bytes += rows * 4;
+    else bytes += backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(dtype, { weights }));
   }
   return bytes;
+}
+
+/** What a backend holds of a matrix; quantized ones are padded to blocks of 4 rows and whole groups, with scales of f16. */
+export function matrixBytes(rows: number, cols: number, format: MatrixFormat): number {
+  if (!("group" in format)) return rows * cols * bytesPerValue[format.type];
+  const groups = 4 * Math.ceil(rows / 4) * Math.ceil(cols / format.group);
+  const codeBytes = format.type === "int8" ? format.group : format.group / 2;
+  return groups * (codeBytes + (format.type === "int4" && format.minimum ? 4 : 2));
 }
 
 /**

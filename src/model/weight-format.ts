@@ -18,11 +18,15 @@ export interface WeightOptions {
 }
 
 /** Columns that share a scale where weights are quantized here (ARCHITECTURE.md says why so many). */
-export const WEIGHT_GROUP = { int8: 32, int4: 32 } as const;
+export const WEIGHT_GROUP = { int8: 128, int4: 64 } as const;
+
+export function quantizes({ weights }: WeightOptions): boolean {
+  return weights === "int8" || weights === "int4";
+}
 
 /** What a matrix that is stored as `stored` is held as. */
 export function weightFormat(stored: FloatType, { weights = "auto" }: WeightOptions): MatrixFormat {
   if (weights === "int8") return { type: "int8", group: WEIGHT_GROUP.int8 };
-  if (weights === "int4") return { type: "int4", group: WEIGHT_GROUP.int4, minimum: false };
+  if (weights === "int4") return { type: "int4", group: WEIGHT_GROUP.int4, minimum: true };
   return { type: weights === "auto" ? stored : weights };
 }

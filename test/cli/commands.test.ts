@@ -36,6 +36,36 @@ test("words need no quotes, and both backends and cache types answer", async () 
   assert.is(stderr, "");
 });
 
+test("weights are converted while they load, whatever the command", async () => {
+  for (const weights of ["int8", "int4", "f16", "f32"]) {
+    const { code, stdout, stderr } = await qwen3(["chat", ...GREEDY, "--quiet", "--weights", weights, QUESTION]);
+    assert.equal([code, stderr], [0, ""]);
+    assert.match(stdout, /^I am nano, /, weights);
+  }
+  const [auto, bf16, int4] = await Promise.all(
+    ["auto", "bf16", "int4"].map(async (weights) => {
+      const { stdout } = await qwen3([
+        "run",
+        "--json",
+        ...GREEDY,
+        "--weights",
+        weights,
+        "--max-new-tokens",
+        "3",
+        "--logprobs",
+        "0",
+        "The",
+      ]);
+      return JSON.parse(stdout).logprobs.map(({ logprob }: { logprob: number }) => logprob);
+    }),
+  );
+  assert.equal(bf16, auto);
+  assert.not.equal(int4, auto);
+  const { code, stderr } = await qwen3(["chat", "--weights", "int3", QUESTION]);
+  assert.is(code, 2);
+  assert.match(stderr, '--weights "int3": auto or f32 or bf16 or f16 or int8 or int4 is needed');
+});
+
 test("what is piped in is the message, or follows the prompt", async () => {
   assert.is((await qwen3(["chat", ...GREEDY, "--quiet"], `${QUESTION}\n`)).stdout, `${ANSWER}\n`);
   assert.is((await qwen3(["chat", ...GREEDY, "--quiet", "-"], `${QUESTION}\r\n`)).stdout, `${ANSWER}\n`);
@@ -207,7 +237,8 @@ test("help and version, of the program and of each command", async () => {
     assert.is(help.code, 0);
     assert.match(help.stdout, `Usage: qwen3 ${command} [options]`);
     assert.match(help.stdout, `Example: qwen3 ${command} `);
-    assert.match(help.stdout, "--kv-cache f32|f16");
+    assert.match(help.stdout, "--kv-cache f32|f16|int8");
+    assert.match(help.stdout, "--weights auto|f32|bf16|f16|int8|int4");
     assert.not.match(help.stdout, /.{101}/);
     assert.is(help.stderr, "");
   }

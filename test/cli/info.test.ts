@@ -105,6 +105,7 @@ test("nano, for people", async () => {
     /^ {2}attention +6 query heads of 64, 2 key-value heads \(q is 384 wide\)$/m,
     /^ {2}rope +rope_type "default", rope_theta 10,000$/m,
     /^ {2}stop tokens +4072 <\|im_end\|>, 4070 <\|endoftext\|>$/m,
+    /^ {2}weights +9\.2\d MiB \(as stored\)$/m,
     /^ {2}KV cache per token +2\.50 KiB \(f16\)$/m,
     /^ {2}KV cache +2\.50 MiB for a context of 1,000 tokens$/m,
     /^ {2}total .*: fits$/m,
@@ -112,6 +113,17 @@ test("nano, for people", async () => {
   ])
     assert.match(stdout, line);
   assert.not.match(stdout, "\x1b");
+});
+
+test("what weights become while they load is what the plan counts", async () => {
+  const stored = (await info()).memory;
+  const int4 = (await info("--weights", "int4")).memory;
+  assert.equal([stored.weights, stored.kvCache, int4.weights, int4.kvCache], ["auto", "f16", "int4", "int8"]);
+  assert.ok(int4.plan.weightBytes < 0.3 * stored.plan.weightBytes);
+  assert.is(int4.plan.kvBytesPerToken, 5 * 2 * 2 * (64 + 4));
+  const { stdout } = await qwen3(["info", "--weights", "int8", "--kv-cache", "f32"]);
+  assert.match(stdout, /^ {2}weights +\d\.\d+ MiB \(int8\)$/m);
+  assert.match(stdout, /^ {2}KV cache per token +5\.00 KiB \(f32\)$/m);
 });
 
 test("a checkpoint that does not fit: what it would need", async () => {
@@ -145,6 +157,8 @@ test("a checkpoint that does not fit: what it would need", async () => {
   assert.match(stdout, /budget +3\.94 GiB \(the most that backend wasm can hold\)/);
   assert.match(stdout, /total .* does not fit: .* needed, the budget is 3\.94 GiB/);
   assert.match(stdout, /longest context that fits +none: weights and activations leave no room/);
+  const int4 = (await info("--model", model, "--memory-budget", "5GiB", "--weights", "int4", "--max-model-len", "4096")).memory;
+  assert.ok(int4.fits, `${int4.plan.totalBytes} bytes`);
   assert.match(stdout, /^ {2}262,144 +needs 43\.\d GiB, budget 3\.94 GiB +needs 26\.\d GiB, budget 3\.94 GiB$/m);
 });
 

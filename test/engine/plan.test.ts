@@ -3,10 +3,11 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { WasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { LocalExecutor } from "../../src/engine/executor.ts";
-import { LocalModel } from "../../src/engine/local-model.ts";
-import { activationsIn, describePlan, formatBytes, memoryPlan, requireFit } from "../../src/engine/plan.ts";
+import { LocalModel, planOptions } from "../../src/engine/local-model.ts";
+import { activationsIn, describePlan, formatBytes, matrixBytes, memoryPlan, requireFit } from "../../src/engine/plan.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/formats/checkpoint.ts";
-import { Qwen3, Qwen3Error } from "../../src/index.ts";
+import { Qwen3, Qwen3Error, type WeightType } from "../../src/index.ts";
+import { WEIGHT_GROUP } from "../../src/model/weight-format.ts";
 import { GOLDEN_CASES } from "../golden.ts";
 import { goldenPath, nanoPath } from "../paths.ts";
 
@@ -18,7 +19,7 @@ async function open(location: string): Promise<Checkpoint> {
   await checkpoint.close();
   return checkpoint;
 }
-const options = { backend: "wasm", kvCache: "f32", budgetBytes: 1024 * MIB, maxBatchedTokens: 64 } as const;
+const options = { backend: "wasm", weights: "auto", kvCache: "f32", budgetBytes: 1024 * MIB, maxBatchedTokens: 64 } as const;
 
 test("nano's numbers", async () => {
   const plan = memoryPlan(await open(nanoPath), options);
@@ -32,6 +33,35 @@ test("nano's numbers", async () => {
   assert.is(reference.weightBytes, 4 * 4_820_352);
   const half = memoryPlan(await open(nanoPath), { ...options, kvCache: "f16" });
   assert.is(half.kvBytesPerToken, plan.kvBytesPerToken / 2);
+});
+
+test("weights count as they are held: quantized ones in blocks of 4 rows and whole groups, with a scale of two bytes", async () => {
+  assert.is(matrixBytes(5, 7, { type: "f32" }), 5 * 7 * 4);
+  assert.is(matrixBytes(5, 7, { type: "bf16" }), 5 * 7 * 2);
+  assert.is(matrixBytes(8, 64, { type: "int8", group: 32 }), 8 * (64 + 2 * 2));
+  assert.is(matrixBytes(5, 33, { type: "int8", group: 32 }), 8 * (64 + 2 * 2));
+  assert.is(matrixBytes(8, 128, { type: "int4", group: 64, minimum: false }), 8 * (64 + 2 * 2));
+  assert.is(matrixBytes(8, 128, { type: "int4", group: 64, minimum: true }), 8 * (64 + 2 * 4));
+  const norms = 5 * (2 * 256 + 2 * 64) + 256;
+  const values = 4_820_352 - norms; // whole blocks and groups
+  const checkpoint = await open(nanoPath);
+  const weightBytes = (weights: WeightType) => memoryPlan(checkpoint, { ...options, weights }).weightBytes;
+  assert.is(weightBytes("f32"), 4 * values + 4 * norms);
+  assert.is(weightBytes("f16"), weightBytes("auto"));
+  assert.is(weightBytes("int8"), values * (1 + 2 / WEIGHT_GROUP.int8) + 4 * norms);
+  assert.is(weightBytes("int4"), values * (0.5 + 4 / WEIGHT_GROUP.int4) + 4 * norms);
+  for (const [weights, kvCache] of [
+    ["int8", "int8"],
+    ["int4", "int8"],
+    ["auto", "f16"],
+    ["bf16", "f16"],
+  ] as const)
+    assert.is((await planOptions({ weights })).kvCache, kvCache);
+  assert.is((await planOptions({ weights: "int4", kvCache: "f32" })).kvCache, "f32");
+  const model = await Qwen3.fromPretrained(nanoPath, { weights: "int4", maxModelLen: 1024 });
+  assert.is(model.plan.weightBytes, weightBytes("int4"));
+  assert.is(model.plan.kvBytesPerToken, 5 * 2 * 2 * (64 + 4));
+  await model.close();
 });
 
 test("left out, the context is the largest that fits, at most 32,768 and the model's own", async () => {
@@ -77,7 +107,9 @@ test("options out of range are refused by name", async () => {
     [{ memoryBudgetBytes: 1.5 }, /memoryBudgetBytes is 1.5/],
     [{ maxBatchedTokens: -1 }, /maxBatchedTokens is -1/],
     [{ backend: "cuda" as never }, /backend is cuda/],
-    [{ kvCache: "int3" as never }, /kvCache is int3/],
+    [{ kvCache: "int3" as never }, /kvCache is int3; allowed: "f32", "f16", "int8"/],
+    [{ weights: "int2" as never }, /weights is int2; allowed: "auto", "f32", "bf16", "f16", "int8", "int4"/],
+    [{ activations: "f16" as never }, /activations is f16; allowed: "int8", "f32"/],
   ] as const) {
     const error = await Qwen3.fromPretrained(nanoPath, wrong).catch((reason) => reason);
     assert.instance(error, Qwen3Error);

@@ -2,7 +2,7 @@
  * One list of cases that runs unchanged on every engine: it uses the public API as shipped in dist/ and nothing of the host.
  * Prints one JSON object: the engine, the WebAssembly builds, and a hash of the bits of every result.
  */
-import type { ChatMessage, ChatOptions, Qwen3 as Qwen3Class, SequenceCache } from "../../src/index.ts";
+import type { ChatMessage, ChatOptions, ModelOptions, Qwen3 as Qwen3Class, SequenceCache } from "../../src/index.ts";
 
 const root = new URL("../../../", import.meta.url); // of the repository, from build/test/runtimes/
 const { Qwen3 } = (await import(new URL("dist/index.js", root).href)) as typeof import("../../src/index.ts");
@@ -95,7 +95,7 @@ async function recordChat(model: Qwen3Class, name: string): Promise<void> {
 }
 
 for (const [build, wasm] of Object.entries(BUILDS)) {
-  const load = async (folder: string, options: { kvCache: "f32" | "f16" }) => {
+  const load = async (folder: string, options: ModelOptions) => {
     const model = await Qwen3.fromPretrained(new URL(folder, root), { backend: "wasm", ...options, ...(wasm && { wasm }) });
     builds[build] = model.description;
     return model;
@@ -108,10 +108,17 @@ for (const [build, wasm] of Object.entries(BUILDS)) {
     await recordGenerate(model, name);
     await model.close();
   }
-  for (const kvCache of ["f32", "f16"] as const) {
-    const model = await load("weights/nano/", { kvCache });
-    const name = `${build}, nano, ${kvCache} cache`;
-    await recordForward(model, name, kvCache === "f32" ? 300 : 70);
+  for (const options of [
+    { kvCache: "f32" },
+    { kvCache: "f16" },
+    { kvCache: "int8" },
+    { weights: "int8" },
+    { weights: "int4" },
+    { weights: "f16" },
+  ] as const) {
+    const model = await load("weights/nano/", options);
+    const name = `${build}, nano, ${JSON.stringify(options)}`;
+    await recordForward(model, name, "kvCache" in options && options.kvCache === "f32" ? 300 : 70);
     await recordGenerate(model, name);
     await recordChat(model, name);
     await model.close();
