@@ -117,7 +117,8 @@ export interface Backend {
    */
   createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter;
   createVector(values: Float32Array): Vector;
-  createKvStore(shape: KvShape): KvStore;
+  /** @param pages how many there will be at most, where it is known: a backend of several memories shares the layers out by it */
+  createKvStore(shape: KvShape, pages?: number): KvStore;
 
   /**
    * Runs `body`; every tensor made inside is freed when it ends, but for the one it returns. With `replaced`, a tensor of the result's

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend } from "../../src/backend/backend.ts";
+import { type Backend, kvPageBytes } from "../../src/backend/backend.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { Build } from "../../src/backend/wasm/load.ts";
@@ -10,6 +10,8 @@ import { conformanceCases } from "./cases.ts";
 import { elementwiseCases } from "./elementwise-cases.ts";
 import { type ConformanceResult, runConformance } from "./run-cases.ts";
 
+/** The largest matrix of the table takes half of it. */
+const MEMORY_BYTES = 2 ** 22 + 2 ** 17;
 const LEAST_CASES = 2000;
 const OPERATIONS = ["matmul", "embed", "rmsNorm", "rope", "add", "swiglu", "rows", "scopes", "attention"];
 
@@ -39,9 +41,28 @@ for (const build of ["simd", "relaxed"] as const) {
   test(`${build}: the same bits as the reference, and no stray write`, async () => {
     const module = await compiled(build);
     if (!module) return console.log(`  this engine has no ${build} build; test/runtimes has others`);
-    requireAll(await runConformance((watch) => createWasmBackend({ module }, watch)));
+    requireAll(await runConformance((watch) => createWasmBackend({ module }, { watch })));
   });
 }
+
+test("several memories: the same bits, and no stray write", async () => {
+  const module = await compiled("simd");
+  const memories: number[] = [];
+  const result = await runConformance(async (watch) => {
+    // Nothing but activations has room in the first memory, and each layer's pages are planned to fill half of one.
+    const backend = await createWasmBackend({ module: module!, instanceBytes: MEMORY_BYTES }, { watch, stepBytes: MEMORY_BYTES });
+    const createKvStore = backend.createKvStore.bind(backend);
+    backend.createKvStore = (shape) => {
+      const store = createKvStore(shape, Math.floor((MEMORY_BYTES / 2 - 65536) / (kvPageBytes(shape) / shape.layers)));
+      memories.push(backend.instances.all.length);
+      return store;
+    };
+    return backend;
+  });
+  requireAll(result);
+  assert.ok(memories.length > 200 && memories.every((count) => count >= 2));
+  assert.ok(memories.filter((count) => count >= 3).length > 100, "layers lie apart");
+});
 
 test("one wrong bit is seen", async () => {
   const wrong = async (): Promise<Backend> => {
@@ -63,11 +84,11 @@ test("one stray byte is seen", async () => {
   const module = await compiled("simd");
   const { failures } = await runConformance(
     async (watch) => {
-      const backend = await createWasmBackend({ module: module! }, watch);
+      const backend = await createWasmBackend({ module: module! }, { watch });
       const add = backend.add.bind(backend);
       backend.add = (a, b) => {
         const sum = add(a, b) as ReturnType<typeof add> & { storage: { address: number; bytes: number } };
-        backend.memory.u8[sum.storage.address + sum.storage.bytes]! ^= 1;
+        backend.instances.home.memory.u8[sum.storage.address + sum.storage.bytes]! ^= 1;
         return sum;
       };
       return backend;

@@ -4,10 +4,11 @@
  *
  * Free of any test framework and of any host's modules, so that it runs on every engine.
  */
-import { type Backend, kvPageBytes, type Segment, type Tensor } from "../../src/backend/backend.ts";
+import type { Backend, Segment, Tensor } from "../../src/backend/backend.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
+import type { WasmInstances } from "../../src/backend/wasm/instances.ts";
 import type { WasmKvStore } from "../../src/backend/wasm/kv.ts";
-import type { MemoryWatch } from "../../src/backend/wasm/memory.ts";
+import type { MemoryWatch, WasmMemory } from "../../src/backend/wasm/memory.ts";
 import type { ConformanceCase } from "./case.ts";
 import { conformanceCases } from "./cases.ts";
 
@@ -36,12 +37,14 @@ export async function runConformance(
   const failures: string[] = [];
   const writes = new WriteCheck();
   let backend = writes.around(await make(writes.watch));
+  let renewAt = backend.bytesInUse + RENEW_BYTES;
   let [count, values] = [0, 0];
   for (const { name, run } of cases) {
     count++;
-    if (backend.bytesInUse > RENEW_BYTES) {
+    if (backend.bytesInUse > renewAt) {
       backend.close();
       backend = writes.around(await make(writes.watch));
+      renewAt = backend.bytesInUse + RENEW_BYTES;
     }
     try {
       const expected = await results(new ReferenceBackend(), run);
@@ -77,15 +80,21 @@ export const compareBits: Compare = (expected, actual) => {
 
 const OPERATIONS = ["embed", "matmul", "rmsNorm", "rope", "appendKv", "attention", "swiglu", "add", "rows"];
 
+interface Region {
+  readonly memory: WasmMemory;
+  readonly address: number;
+  readonly bytes: number;
+}
+
 /** Compares all memory before and after every operation of a backend that has memory to look at. */
 class WriteCheck {
   watched = 0;
   readonly #strays: string[] = [];
-  #regions: { address: number; bytes: number }[] = [];
+  #regions: Region[] = [];
 
   readonly watch: MemoryWatch = {
     gapBytes: 64,
-    allocated: (address, bytes) => void this.#regions.push({ address, bytes }),
+    allocated: (memory, address, bytes) => void this.#regions.push({ memory, address, bytes }),
   };
 
   /** The strays since the last call. */
@@ -94,34 +103,35 @@ class WriteCheck {
   }
 
   around(backend: Backend): Backend {
-    const { memory } = backend as { memory?: { readonly u8: Uint8Array } };
-    if (!memory) return backend;
+    const { instances } = backend as { instances?: WasmInstances };
+    if (!instances) return backend;
     return new Proxy(backend, {
       get: (target, name) => {
         const value = Reflect.get(target, name, target);
         if (typeof value !== "function") return value;
         if (!OPERATIONS.includes(String(name))) return value.bind(target);
         return (...operands: unknown[]) => {
-          const before = memory.u8.slice();
+          const before = instances.all.map(({ memory }) => memory.u8.slice());
           this.#regions = name === "appendKv" ? pagesOf(operands[0] as readonly Segment[]) : [];
           const result = value.apply(target, operands);
-          this.#compare(String(name), before, memory.u8);
+          this.watched++;
+          for (const [i, bytes] of before.entries()) this.#compare(String(name), bytes, instances.all[i]!.memory);
           return result;
         };
       },
     });
   }
 
-  #compare(operation: string, before: Uint8Array, after: Uint8Array): void {
-    this.watched++;
-    for (const { address, bytes } of this.#regions) {
+  #compare(operation: string, before: Uint8Array, memory: WasmMemory): void {
+    const regions = this.#regions.filter((region) => region.memory === memory);
+    for (const { address, bytes } of regions) {
       // What may be written is taken as it is; the memory may have grown.
-      before.set(after.subarray(address, Math.min(address + bytes, before.length)), Math.min(address, before.length));
+      before.set(memory.u8.subarray(address, Math.min(address + bytes, before.length)), Math.min(address, before.length));
     }
-    const at = firstDifference(new Int32Array(before.buffer), new Int32Array(after.buffer));
+    const at = firstDifference(new Int32Array(before.buffer), new Int32Array(memory.u8.buffer));
     if (at === undefined) return;
-    const regions = this.#regions.map(({ address, bytes }) => `${address}..${address + bytes - 1}`);
-    this.#strays.push(`${operation} wrote at ${4 * at}, outside ${regions.join(", ") || "nothing"}`);
+    const allowed = regions.map(({ address, bytes }) => `${address}..${address + bytes - 1}`);
+    this.#strays.push(`${operation} wrote at ${4 * at}, outside ${allowed.join(", ") || "nothing"}`);
   }
 }
 
@@ -135,8 +145,6 @@ function firstDifference(a: Int32Array, b: Int32Array): number | undefined {
   return undefined;
 }
 
-function pagesOf(segments: readonly Segment[]): { address: number; bytes: number }[] {
-  return segments.flatMap(({ store, pages }) =>
-    pages.map((page) => ({ address: (store as WasmKvStore).addresses[page]!, bytes: kvPageBytes(store.shape) })),
-  );
+function pagesOf(segments: readonly Segment[]): Region[] {
+  return segments.flatMap(({ store, pages }) => pages.flatMap((page) => (store as WasmKvStore).pieces(page)));
 }

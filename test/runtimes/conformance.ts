@@ -4,5 +4,5 @@ import { type ConformanceResult, runConformance } from "../conformance/run-cases
 
 const results: Record<string, ConformanceResult> = {};
 for (const build of ["simd", "relaxed"] as const)
-  results[build] = await runConformance((watch) => createWasmBackend({ build }, watch));
+  results[build] = await runConformance((watch) => createWasmBackend({ build }, { watch }));
 console.log(JSON.stringify(results));

@@ -73,7 +73,7 @@ export class Arena {
     const address = this.#blocks[block]!.address + offset;
     this.#top = { block, offset: offset + size + gap, bytes: this.#top.bytes + size };
     this.#peakBytes = Math.max(this.#peakBytes, this.#top.bytes);
-    this.#memory.watch?.allocated(address, bytes);
+    this.#memory.watch?.allocated(this.#memory, address, bytes);
     return { arena: this, address, bytes, scope: this.#scope };
   }
 

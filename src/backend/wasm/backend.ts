@@ -1,8 +1,9 @@
 /**
- * The backend that computes with the kernels of assembly/ in one WebAssembly memory: the reference backend's bits, by vectors.
+ * The backend that computes with the kernels of assembly/ in WebAssembly memory: the reference backend's bits, by vectors.
  *
- * Operations compute at once. Weights, vectors and cache pages are spans of the memory, tensors lie in an arena (arena.ts), and
- * what a kernel needs beside its operands is in one scratch span that every operation uses anew.
+ * Operations compute at once. Weights, vectors and cache pages are spans of memory, tensors lie in an arena (arena.ts), and
+ * what a kernel needs beside its operands is in one scratch span that every operation uses anew. What one memory cannot hold lies in
+ * several (instances.ts).
  */
 import type { FloatType } from "../../core/dtype.ts";
 import { Qwen3Error } from "../../core/errors.ts";
@@ -10,11 +11,13 @@ import type { Backend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Seg
 import * as check from "../shapes.ts";
 import { Arena, ArenaTensor } from "./arena.ts";
 import { convertingWriter } from "./converting-writer.ts";
+import { runIn } from "./instance.ts";
+import { type InstanceOptions, type Instantiate, WasmInstances } from "./instances.ts";
 import { instantiate, type Kernels } from "./kernels.ts";
 import { appendKv, attention, WasmKvStore } from "./kv.ts";
 import { type Build, loadModule } from "./load.ts";
 import { matrixWriter, WasmMatrix } from "./matrix.ts";
-import { type MemoryWatch, WasmMemory } from "./memory.ts";
+import { WasmMemory } from "./memory.ts";
 import { probe } from "./probe.ts";
 import { attendsExactly, withRelaxedAttention } from "./probe-attention.ts";
 import { product, widenRow } from "./product.ts";
@@ -24,65 +27,79 @@ export interface WasmOptions {
   readonly module?: WebAssembly.Module | undefined;
   /** Default "auto": "relaxed" where the engine has it and computes it rightly, else "simd". */
   readonly build?: "auto" | Build | undefined;
-  /** What the memory may grow to: at most 4 GiB, which is the default. */
+  /** What all memories together may grow to. Default: no limit. */
   readonly maximumBytes?: number | undefined;
+  /** What each memory may grow to; what one cannot hold lies in several. Default, and most: a page less than 4 GiB. */
+  readonly instanceBytes?: number | undefined;
 }
+
+/** What the probes' operands take, many times over. */
+const TRIAL_BYTES = 16 * 1024 * 1024;
 
 /**
  * The wasm backend with the fastest kernels that compute rightly here.
  *
- * @param watch for tests
- * @throws BACKEND_UNAVAILABLE with the reason for each build that was tried
+ * @param planned what is known of what will be asked of it
+ * @throws BACKEND_UNAVAILABLE with the reason for each build that was tried; MEMORY_FULL
  */
-export async function createWasmBackend(options: WasmOptions = {}, watch?: MemoryWatch): Promise<WasmBackend> {
-  const { module, build = "auto" } = options;
+export async function createWasmBackend(
+  options: WasmOptions = {},
+  planned: Pick<InstanceOptions, "plannedBytes" | "stepBytes" | "watch"> = {},
+): Promise<WasmBackend> {
+  const { module, build = "auto", maximumBytes, instanceBytes } = options;
   if (build !== "auto" && build !== "simd" && build !== "relaxed")
     throw new Qwen3Error("ARGUMENT", `wasm.build is ${build}; allowed: "auto", "simd", "relaxed"`);
-  const memory = new WasmMemory(options.maximumBytes, watch);
   const candidates = module ? (["module"] as const) : build === "auto" ? (["relaxed", "simd"] as const) : [build];
   const reasons: string[] = [];
   for (const candidate of candidates) {
-    try {
-      const compiled = candidate === "module" ? module! : await loadModule(candidate);
-      const trial = new WasmMemory();
-      const tried = instantiate(compiled, trial.memory);
-      const wrong = await probe(new WasmBackend(tried, trial));
-      const unsigned = tried.relaxed.value === 1 && (await attendsExactly(new WasmBackend(withRelaxedAttention(tried), trial)));
-      trial.close();
-      const kernels = instantiate(compiled, memory.memory);
-      if (wrong === undefined) return new WasmBackend(unsigned ? withRelaxedAttention(kernels) : kernels, memory);
-      reasons.push(`${candidate} computes wrongly: ${wrong}`);
-    } catch (error) {
-      reasons.push(`${candidate}: ${(error as Error).message}`);
-    }
+    const kernels = await probed(candidate === "module" ? module! : loadModule(candidate)).catch((error: Error) => error);
+    if (!(kernels instanceof Error)) return new WasmBackend(kernels, { maximumBytes, instanceBytes, ...planned });
+    reasons.push(`${candidate}: ${kernels.message}`);
   }
   throw new Qwen3Error("BACKEND_UNAVAILABLE", `no WebAssembly kernels can be used here: ${reasons.join("; ")}`);
 }
 
+/** What makes the kernels of a module, with the dots that are right here. @throws Error saying what is wrong with it */
+async function probed(module: WebAssembly.Module | Promise<WebAssembly.Module>): Promise<Instantiate> {
+  const compiled = await module;
+  const plain: Instantiate = ({ memory }) => instantiate(compiled, memory);
+  const relaxed: Instantiate = (memory) => withRelaxedAttention(plain(memory));
+  const trial = new WasmBackend(plain, { maximumBytes: TRIAL_BYTES });
+  const wrong = await probe(trial);
+  const isRelaxed = trial.instances.home.kernels.relaxed.value === 1;
+  trial.close();
+  if (wrong !== undefined) throw new Error(`it computes wrongly: ${wrong}`);
+  if (!isRelaxed) return plain;
+  const unsigned = new WasmBackend(relaxed, { maximumBytes: TRIAL_BYTES });
+  const attends = await attendsExactly(unsigned);
+  unsigned.close();
+  return attends ? relaxed : plain;
+}
+
 interface WasmVector extends Vector {
-  readonly memory: WasmMemory;
+  readonly instances: WasmInstances;
   readonly address: number;
 }
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly description: string;
-  /** Everything lies in it; tests look inside. */
-  readonly memory: WasmMemory;
+  /** Everything lies in them; tests look inside. */
+  readonly instances: WasmInstances;
+  readonly #memory: WasmMemory;
   readonly #arena: Arena;
-  #open: Kernels | undefined;
-  #scratch = { address: 0, bytes: 0 };
 
-  /** @param kernels working in `memory`; that they compute rightly is for `createWasmBackend` to find out */
-  constructor(kernels: Kernels, memory: WasmMemory) {
-    this.#open = kernels;
-    this.memory = memory;
+  /** @param instantiate makes kernels; that they compute rightly is for `createWasmBackend` to find out */
+  constructor(instantiate: Instantiate, options: InstanceOptions = {}) {
+    this.instances = new WasmInstances(instantiate, options);
+    const { memory, kernels } = this.instances.home;
+    this.#memory = memory;
     this.#arena = new Arena(memory);
     this.description = kernels.relaxed.value ? "wasm, relaxed-simd" : "wasm, simd";
   }
 
   get bytesInUse(): number {
-    return this.memory.bytesInUse;
+    return this.instances.bytesInUse;
   }
 
   /** The most bytes that tensors ever took at once; scratch comes on top. */
@@ -92,23 +109,23 @@ export class WasmBackend implements Backend {
 
   createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
     check.requireMatrix(rows, cols, format);
-    const matrix = new WasmMatrix(this.memory, rows, cols, format);
-    const scratch = (bytes: number) => this.#scratchOf(bytes);
-    if (source === undefined || source === format.type) return matrixWriter(this.#kernels, matrix, scratch);
-    return convertingWriter(this.#kernels, matrix, source, scratch);
+    this.#requireOpen();
+    const matrix = new WasmMatrix((bytes) => this.instances.place(bytes), rows, cols, format);
+    const { kernels, scratch } = matrix.instance;
+    if (source === undefined || source === format.type) return matrixWriter(kernels, matrix, scratch);
+    return convertingWriter(kernels, matrix, source, scratch);
   }
 
   createVector(values: Float32Array): Vector {
-    const { memory } = this;
-    const address = memory.allocate(values.byteLength);
-    memory.floats(address, values.length).set(values);
-    return { length: values.length, memory, address } as WasmVector;
+    const address = this.#memory.allocate(values.byteLength); // beside the activations: kilobytes in a model of gigabytes
+    this.#memory.floats(address, values.length).set(values);
+    return { length: values.length, instances: this.instances, address } as WasmVector;
   }
 
-  createKvStore(shape: KvShape): KvStore {
+  createKvStore(shape: KvShape, pages = 1): KvStore {
     check.requireKvShape(shape);
     this.#requireOpen();
-    return new WasmKvStore(this.memory, shape);
+    return new WasmKvStore(this.instances, shape, pages);
   }
 
   scope<T extends Tensor | undefined>(body: () => T, replaced?: T): T {
@@ -123,7 +140,7 @@ export class WasmBackend implements Backend {
   input(values: Float32Array, shape: readonly number[]): Tensor {
     check.requireInput(values, shape);
     const out = this.#make(shape);
-    this.memory.floats(out.storage.address, values.length).set(values);
+    this.#memory.floats(out.storage.address, values.length).set(values);
     return out;
   }
 
@@ -133,30 +150,34 @@ export class WasmBackend implements Backend {
   }
 
   async read(x: Tensor): Promise<Float32Array> {
-    return this.memory.floats(this.#at(x), check.sizeOf(x.shape)).slice();
+    return this.#memory.floats(this.#at(x), check.sizeOf(x.shape)).slice();
   }
 
   embed(table: Matrix, ids: Int32Array): Tensor {
     const w = this.#matrix(table);
     check.requireIndices("embed", ids, w.rows);
     const out = this.#make([ids.length, w.cols]);
-    for (const [t, id] of ids.entries()) widenRow(this.#kernels, w, id, out.storage.address + t * w.cols * 4);
+    runIn(this.instances.home, w.instance, [], out.storage, (_, to) => {
+      for (const [t, id] of ids.entries()) widenRow(w.instance.kernels, w, id, to + t * w.cols * 4);
+    });
     return out;
   }
 
   matmul(x: Tensor, weight: Matrix): Tensor {
     const w = this.#matrix(weight);
     check.requireMatmul(x, w);
-    const from = this.#at(x);
-    const out = this.#make([x.shape[0]!, w.rows]);
-    product(this.#kernels, from, w, out.storage.address, x.shape[0]!, (bytes) => this.#scratchOf(bytes));
+    const from = this.#tensor(x).storage;
+    const [tokens = 0] = x.shape;
+    const out = this.#make([tokens, w.rows]);
+    const { kernels, scratch } = w.instance;
+    runIn(this.instances.home, w.instance, [from], out.storage, ([from], to) => product(kernels, from!, w, to, tokens, scratch));
     return out;
   }
 
   rmsNorm(x: Tensor, weight: Vector, eps: number): Tensor {
     check.requireNorm(x, weight);
-    const { memory, address, length } = weight as WasmVector;
-    check.require(memory === this.memory, "rmsNorm: the weights are not of this backend");
+    const { instances, address, length } = weight as WasmVector;
+    check.require(instances === this.instances, "rmsNorm: the weights are not of this backend");
     const from = this.#at(x);
     const out = this.#make(x.shape);
     if (length > 0) this.#kernels.rmsNorm(from, address, out.storage.address, check.sizeOf(x.shape) / length, length, eps);
@@ -174,16 +195,14 @@ export class WasmBackend implements Backend {
 
   appendKv(segments: readonly Segment[], layer: number, k: Tensor, v: Tensor): void {
     check.requireAppendKv(segments, layer, k, v);
-    appendKv(this.#kernels, this.memory, segments, layer, this.#at(k), this.#at(v), (bytes) => this.#scratchOf(bytes));
+    appendKv(this.instances, segments, layer, this.#at(k), this.#at(v));
   }
 
   attention(q: Tensor, segments: readonly Segment[], layer: number, scale: number): Tensor {
     check.requireAttention(segments, layer, q);
     const from = this.#at(q);
     const out = this.#make(q.shape);
-    const { address } = out.storage;
-    const scratch = (bytes: number) => this.#scratchOf(bytes);
-    attention(this.#kernels, this.memory, from, segments, layer, q.shape[1]!, scale, address, scratch);
+    attention(this.instances, from, segments, layer, q.shape[1]!, scale, out.storage.address);
     return out;
   }
 
@@ -209,22 +228,21 @@ export class WasmBackend implements Backend {
     const from = this.#at(x);
     const out = this.#make([indices.length, check.widthOf(x)]);
     for (const [i, index] of indices.entries())
-      this.memory.u8.copyWithin(out.storage.address + i * bytes, from + index * bytes, from + (index + 1) * bytes);
+      this.#memory.u8.copyWithin(out.storage.address + i * bytes, from + index * bytes, from + (index + 1) * bytes);
     return out;
   }
 
   close(): void {
-    this.#open = undefined;
-    this.memory.close();
+    this.instances.close();
   }
 
   get #kernels(): Kernels {
-    return this.#requireOpen();
+    return this.instances.home.kernels;
   }
 
-  #requireOpen(): Kernels {
-    if (!this.#open) throw new Qwen3Error("CLOSED", "the wasm backend was closed");
-    return this.#open;
+  /** @throws CLOSED */
+  #requireOpen(): void {
+    void this.#kernels;
   }
 
   #make(shape: readonly number[]): ArenaTensor {
@@ -245,18 +263,7 @@ export class WasmBackend implements Backend {
   }
 
   #matrix(w: Matrix): WasmMatrix {
-    check.require(w instanceof WasmMatrix && w.memory === this.memory, "a matrix is not of this backend");
+    check.require(w instanceof WasmMatrix && this.instances.all.includes(w.instance), "a matrix is not of this backend");
     return w;
-  }
-
-  /** The address of at least so many bytes, until the next call. */
-  #scratchOf(bytes: number): number {
-    if (bytes > this.#scratch.bytes) {
-      if (this.#scratch.bytes > 0) this.memory.free(this.#scratch.address);
-      this.#scratch = { address: 0, bytes: 0 };
-      this.#scratch = { address: this.memory.allocate(bytes), bytes };
-    }
-    this.memory.watch?.allocated(this.#scratch.address, bytes);
-    return this.#scratch.address;
   }
 }

@@ -8,6 +8,8 @@ import { bytesPerValue } from "../../core/dtype.ts";
 import type { Matrix, MatrixFormat, MatrixWriter, QuantizedRows } from "../backend.ts";
 import * as check from "../shapes.ts";
 import type { Kernels } from "./kernels.ts";
+import type { WasmInstance } from "./instance.ts";
+import type { Place } from "./instances.ts";
 import type { WasmMemory } from "./memory.ts";
 
 /** Rows of codes pass through scratch of this size on their way to where they are packed. */
@@ -17,6 +19,7 @@ export class WasmMatrix implements Matrix {
   readonly rows: number;
   readonly cols: number;
   readonly format: MatrixFormat;
+  readonly instance: WasmInstance;
   readonly memory: WasmMemory;
   /** Groups of a row; 0 for float formats. */
   readonly groups: number;
@@ -25,14 +28,17 @@ export class WasmMatrix implements Matrix {
   /** 0 without minimums. */
   readonly minimums: number;
 
-  constructor(memory: WasmMemory, rows: number, cols: number, format: MatrixFormat) {
+  /** @param place finds room for so many bytes */
+  constructor(place: (bytes: number) => Place, rows: number, cols: number, format: MatrixFormat) {
     this.rows = rows;
     this.cols = cols;
     this.format = format;
-    this.memory = memory;
     this.groups = check.groupsOf(format, cols);
     if (!("group" in format)) {
-      this.address = memory.allocate(rows * cols * bytesPerValue[format.type]);
+      const { instance, address } = place(rows * cols * bytesPerValue[format.type]);
+      this.instance = instance;
+      this.memory = instance.memory;
+      this.address = address;
       this.scales = this.minimums = 0;
       return;
     }
@@ -42,10 +48,13 @@ export class WasmMatrix implements Matrix {
     const scaleBytes = blocks * this.groups * 16;
     const hasMinimums = format.type === "int4" && format.minimum;
     const bytes = codeBytes + scaleBytes * (hasMinimums ? 2 : 1);
-    this.address = memory.allocate(bytes);
+    const { instance, address } = place(bytes);
+    this.instance = instance;
+    this.memory = instance.memory;
+    this.address = address;
     this.scales = this.address + codeBytes;
     this.minimums = hasMinimums ? this.scales + scaleBytes : 0;
-    if (paddedCols > cols || rows % 4 > 0) memory.u8.fill(0, this.address, this.address + bytes);
+    if (paddedCols > cols || rows % 4 > 0) this.memory.u8.fill(0, this.address, this.address + bytes);
   }
 }
 

@@ -2,21 +2,23 @@
  * Room in one WebAssembly memory: an allocator for weights, cache pages and blocks of activations.
  *
  * Spans are multiples of 16 bytes at multiples of 16, kept in a list of free spans by address that touching neighbours are merged
- * into; the smallest span that is large enough is taken. The memory grows when none is.
+ * into; the smallest span that is large enough is taken. The memory grows when none is: in place, for it is made with its limit as
+ * `maximum`, so that engines set addresses apart and need not move it. What has not been written takes no memory of the machine.
  */
 import { Qwen3Error } from "../../core/errors.ts";
 
-const PAGE_BYTES = 65536;
-const MOST_PAGES = 65536;
+export const PAGE_BYTES = 65536;
+/** The last page of 4 GiB stays unused, so that the end of a region is always a 32-bit number too. */
+export const MOST_BYTES = 65535 * PAGE_BYTES;
 /** The kernels' compiler takes it that no data lies below this address. */
-const FIRST_ADDRESS = 1024;
+export const FIRST_ADDRESS = 1024;
 /** Growth beyond what is asked for; more would count as memory in use without being used. */
 const MOST_AHEAD_BYTES = 16 * 1024 * 1024;
 
 /** For tests: how far apart regions are to lie, and who is told of each that operations may write. */
 export interface MemoryWatch {
   readonly gapBytes: number;
-  readonly allocated: (address: number, bytes: number) => void;
+  readonly allocated: (memory: WasmMemory, address: number, bytes: number) => void;
 }
 
 interface Span {
@@ -26,7 +28,8 @@ interface Span {
 
 export class WasmMemory {
   readonly watch: MemoryWatch | undefined;
-  readonly #limitBytes: number;
+  /** The memory grows no larger. */
+  readonly limitBytes: number;
   #memory: WebAssembly.Memory | undefined;
   #free: Span[]; // by address, no two touching
   readonly #taken = new Map<number, number>(); // address to bytes
@@ -35,14 +38,20 @@ export class WasmMemory {
   #u32: Uint32Array<ArrayBuffer>;
   #f32: Float32Array<ArrayBuffer>;
 
-  /** @param maximumBytes the memory grows no larger; at most (and by default) 4 GiB */
-  constructor(maximumBytes: number = MOST_PAGES * PAGE_BYTES, watch?: MemoryWatch) {
+  /**
+   * @param maximumBytes the memory grows no larger; at most (and by default) a page less than 4 GiB
+   * @throws ARGUMENT; MEMORY_FULL where the host has no addresses left for it
+   */
+  constructor(maximumBytes: number = MOST_BYTES, watch?: MemoryWatch) {
     if (!(maximumBytes >= PAGE_BYTES))
       throw new Qwen3Error("ARGUMENT", `maximumBytes is ${maximumBytes}; allowed: ${PAGE_BYTES} (one page) and more`);
-    // The last page of 4 GiB stays empty, so that the end of a region is always a 32-bit number too.
-    const pages = Math.min(Math.floor(maximumBytes / PAGE_BYTES), MOST_PAGES - 1);
-    this.#limitBytes = pages * PAGE_BYTES;
-    this.#memory = new WebAssembly.Memory({ initial: 1 });
+    const pages = Math.floor(Math.min(maximumBytes, MOST_BYTES) / PAGE_BYTES);
+    this.limitBytes = pages * PAGE_BYTES;
+    try {
+      this.#memory = new WebAssembly.Memory({ initial: 1, maximum: pages });
+    } catch (cause) {
+      throw new Qwen3Error("MEMORY_FULL", `the host refuses a WebAssembly memory of up to ${this.limitBytes} bytes`, { cause });
+    }
     this.watch = watch;
     this.#free = [{ address: FIRST_ADDRESS, bytes: PAGE_BYTES - FIRST_ADDRESS }];
     [this.#u8, this.#u32, this.#f32] = views(this.#memory.buffer);
@@ -65,6 +74,11 @@ export class WasmMemory {
     return this.#f32;
   }
 
+  /** Bytes that could still be handed out, were they in one piece. */
+  get bytesLeft(): number {
+    return this.limitBytes - FIRST_ADDRESS - this.#bytesInUse;
+  }
+
   /** Bytes handed out and not given back. */
   get bytesInUse(): number {
     return this.#bytesInUse;
@@ -77,10 +91,22 @@ export class WasmMemory {
 
   /** @returns the address of at least `bytes` bytes, of no particular contents; a multiple of 16. @throws MEMORY_FULL */
   allocate(bytes: number): number {
+    const address = this.allocateIfRoom(bytes);
+    if (address !== undefined) return address;
+    throw new Qwen3Error(
+      "MEMORY_FULL",
+      `no room for ${bytes} bytes in WebAssembly memory: ${this.#bytesInUse} bytes are in use, ` +
+        `of ${this.memory.buffer.byteLength} now and at most ${this.limitBytes}`,
+    );
+  }
+
+  /** As `allocate`, but undefined where the host or the limit leaves no room, or fewer than `spareBytes` beside. @throws CLOSED */
+  allocateIfRoom(bytes: number, spareBytes = 0): number | undefined {
     const size = aligned(Math.max(bytes, 1) + (this.watch?.gapBytes ?? 0));
+    if (!(size + spareBytes <= this.bytesLeft)) return undefined;
     let index = this.#smallestFit(size);
     if (index === undefined) {
-      this.#grow(bytes, size);
+      if (!this.#grow(size)) return undefined;
       index = this.#free.length - 1; // the memory's end
     }
     const span = this.#free[index]!;
@@ -138,23 +164,19 @@ export class WasmMemory {
     this.#free.splice(joinsBefore ? index - 1 : index, Number(joinsBefore) + Number(joinsAfter), { address, bytes });
   }
 
-  /** Grows by half, but no further ahead than `MOST_AHEAD_BYTES`, so that a free span of `size` ends the memory. */
-  #grow(requested: number, size: number): void {
+  /** Grows by half, but no further ahead than `MOST_AHEAD_BYTES`, so that a free span of `size` ends the memory, or not at all. */
+  #grow(size: number): boolean {
     const { memory } = this;
     const capacity = memory.buffer.byteLength;
     const last = this.#free[this.#free.length - 1];
     const free = last !== undefined && last.address + last.bytes === capacity ? last.bytes : 0;
     const needed = size - free;
-    const ahead = Math.min(capacity / 2, MOST_AHEAD_BYTES, this.#limitBytes - capacity);
+    const ahead = Math.min(capacity / 2, MOST_AHEAD_BYTES, this.limitBytes - capacity);
     const pages = Math.ceil(Math.max(needed, ahead) / PAGE_BYTES);
-    if (!(capacity + needed <= this.#limitBytes) || !grow(memory, pages, Math.ceil(needed / PAGE_BYTES)))
-      throw new Qwen3Error(
-        "MEMORY_FULL",
-        `no room for ${requested} bytes in WebAssembly memory: ${this.#bytesInUse} bytes are in use, ` +
-          `of ${capacity} now and at most ${this.#limitBytes}`,
-      );
+    if (capacity + needed > this.limitBytes || !grow(memory, pages, Math.ceil(needed / PAGE_BYTES))) return false;
     this.#insert({ address: capacity, bytes: memory.buffer.byteLength - capacity });
     [this.#u8, this.#u32, this.#f32] = views(memory.buffer);
+    return true;
   }
 }
 

@@ -28,9 +28,10 @@ const module = await WebAssembly.compile(bytes);
 
 /** The kernels with one of them replaced. */
 function withKernel(change: (kernels: Kernels, memory: WasmMemory) => Partial<Kernels>): WasmBackend {
-  const memory = new WasmMemory();
-  const kernels = instantiate(module, memory.memory);
-  return new WasmBackend({ ...kernels, ...change(kernels, memory) }, memory);
+  return new WasmBackend((memory) => {
+    const kernels = instantiate(module, memory.memory);
+    return { ...kernels, ...change(kernels, memory) };
+  });
 }
 
 test("the build is chosen, or the one that was asked for", async () => {
@@ -99,7 +100,7 @@ test("a module that computes wrongly is refused", async () => {
   await rejects(
     createWasmBackend({ module: wrong }),
     "BACKEND_UNAVAILABLE",
-    /module computes wrongly: int8 product in groups of 32/,
+    /module: it computes wrongly: int8 product in groups of 32/,
   );
 });
 
@@ -140,7 +141,7 @@ test("a full memory is told in numbers, and what is there stays usable", async (
 
 test("operands past 2 GiB give the same bits", async () => {
   const b = await createWasmBackend({ build: "simd" });
-  b.memory.allocate(2 ** 31 + 2 ** 30); // never touched, so it takes no memory of the machine
+  b.instances.home.memory.allocate(2 ** 31 + 2 ** 30); // never touched, so it takes no memory of the machine
   const cases = [...conformanceCases()].filter((_, i) => i % 100 === 0);
   const { failures, values } = await runConformance(async () => withoutMemory(b), cases);
   assert.equal(failures, []);
@@ -150,7 +151,7 @@ test("operands past 2 GiB give the same bits", async () => {
 /** The backend's operations alone, so that nobody copies its gigabytes. */
 function withoutMemory(b: WasmBackend): Backend {
   const hide = (target: WasmBackend, name: string | symbol) => {
-    const value = name === "memory" ? undefined : Reflect.get(target, name, target);
+    const value = name === "instances" ? undefined : Reflect.get(target, name, target);
     return name === "bytesInUse" ? 0 : typeof value === "function" ? value.bind(target) : value;
   };
   return new Proxy(b, { get: hide });
