@@ -1,5 +1,5 @@
 /** The four commands and their options, as help and parser know them. What they do lies in a file each. */
-import { bytes, choice, flag, integer, number, type Options, text, texts, type Values, variables } from "./options.ts";
+import { bytes, choice, flag, integer, integerOr, number, type Options, text, texts, type Values, variables } from "./options.ts";
 
 export interface Command<O extends Options = Options> {
   readonly name: string;
@@ -34,7 +34,12 @@ export const modelOptions = {
     ["f32", "f16", "int8"],
     "Type of the cached keys and values. Default: int8 with int8 or int4 weights, else f16.",
   ),
-  "max-model-len": integer(1, MAX, "Longest prompt and answer together. Default: what fits, at most 32768 and the model's own."),
+  "max-model-len": integerOr(
+    "auto",
+    1,
+    MAX,
+    "Longest prompt and answer together; auto is what fits, at most the model's own. Default: the same, and at most 32768.",
+  ),
   "memory-budget": bytes("What the model may take: bytes, or 512MiB, 1.5GiB. Default: half of the machine's memory."),
 };
 

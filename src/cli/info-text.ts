@@ -64,11 +64,10 @@ function samplingRows({ sampling: s, stopTokens }: Info): Row[] {
 }
 
 function memoryRows(info: Info): Row[] {
-  const { plan, machineBytes, wantedBytes, weights, kvCache, backend } = info.memory;
-  const capped = wantedBytes !== null && plan.budgetBytes < Math.floor(wantedBytes);
+  const { plan, machineBytes, weights, kvCache } = info.memory;
   return [
     ["machine", machineBytes === null ? "unknown" : formatBytes(machineBytes)],
-    ["budget", formatBytes(plan.budgetBytes) + (capped ? ` (the most that backend ${backend} can hold)` : "")],
+    ["budget", formatBytes(plan.budgetBytes)],
     ["weights", `${formatBytes(plan.weightBytes)} (${weights === "auto" ? "as stored" : weights})`],
     ["KV cache per token", `${formatBytes(plan.kvBytesPerToken)} (${kvCache})`],
     ["KV cache", `${formatBytes(plan.kvBytes)} for a context of ${grouped(plan.maxModelLen)} tokens`],

@@ -26,8 +26,6 @@ export interface Info {
     readonly weights: WeightType;
     readonly kvCache: KvType;
     readonly machineBytes: number | null;
-    /** What was asked for, or half of the machine's memory; the plan's budget is less where the backend cannot hold that much. */
-    readonly wantedBytes: number | null;
     readonly plan: MemoryPlan;
     readonly fits: boolean;
     /** Why it does not fit; empty where it does. */
@@ -84,7 +82,6 @@ async function memoryOf(checkpoint: Checkpoint, values: InfoValues): Promise<Inf
     weights: options.weights,
     kvCache: options.kvCache,
     machineBytes,
-    wantedBytes: values["memory-budget"] ?? (machineBytes && machineBytes / 2),
     plan,
     fits: exceeds.length === 0,
     exceeds,

@@ -77,6 +77,20 @@ export function integer(min: number, max: number, help: string): Option<number> 
   return { placeholder: "N", help, read: (given) => readNumber(last(given), min, max, true) };
 }
 
+/** A whole number from `min` to `max`, or a word. */
+export function integerOr<const T extends string>(word: T, min: number, max: number, help: string): Option<number | T> {
+  const whole = integer(min, max, help);
+  const read = (given: readonly string[]): number | T => {
+    if (last(given) === word) return word;
+    try {
+      return whole.read(given);
+    } catch (error) {
+      throw new UsageError(`${(error as UsageError).message}, or ${word}`);
+    }
+  };
+  return { placeholder: `N|${word}`, help, read };
+}
+
 function readNumber(given: string, min: number, max: number, whole: boolean): number {
   const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given) ? Number(given) : Number.NaN;
   if (value >= min && value <= max && (!whole || Number.isSafeInteger(value))) return value;

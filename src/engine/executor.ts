@@ -52,9 +52,10 @@ export class LocalExecutor implements Executor {
   readonly #weights: Qwen3Weights;
   readonly #rope: RopeTable;
 
-  constructor(backend: Backend, config: ModelConfig, weights: Qwen3Weights, type: KvType) {
+  /** @param pages how many pages of the cache there will be at most, where it is known */
+  constructor(backend: Backend, config: ModelConfig, weights: Qwen3Weights, type: KvType, pages?: number) {
     const { num_hidden_layers: layers, num_key_value_heads: kvHeads, head_dim: headDim } = config;
-    this.store = backend.createKvStore({ layers, kvHeads, headDim, type });
+    this.store = backend.createKvStore({ layers, kvHeads, headDim, type }, pages);
     this.backend = backend;
     this.#config = config;
     this.#weights = weights;

@@ -1,7 +1,7 @@
 /**
  * A checkpoint, loaded into a backend: what runs the forward pass for everything above.
  */
-import { type KvType, PAGE_TOKENS } from "../backend/backend.ts";
+import type { KvType } from "../backend/backend.ts";
 import { KvCache, KvPool } from "../backend/kv-pages.ts";
 import { ReferenceBackend } from "../backend/reference.ts";
 import { createWasmBackend, type WasmOptions } from "../backend/wasm/backend.ts";
@@ -15,7 +15,7 @@ import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from ".
 import { type LoadProgress, loadWeights } from "../model/weights.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
-import { type MemoryPlan, memoryPlan, requireFit } from "./plan.ts";
+import { forInstances, type MemoryPlan, memoryPlan, mostKvBytes, mostKvPages, requireFit } from "./plan.ts";
 import { Runner, type RunOptions, type Work, type WorkResult } from "./runner.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 
@@ -24,8 +24,11 @@ export interface ModelOptions extends WeightOptions {
   readonly backend?: "wasm" | "reference" | undefined;
   /** Type of the keys and values in the cache. Default "int8" with quantized weights, else "f16"; ARCHITECTURE.md has the errors. */
   readonly kvCache?: KvType | undefined;
-  /** Longest sequence, prompt and answer together. Default: the largest that fits, at most 32,768 and the model's own. */
-  readonly maxModelLen?: number | undefined;
+  /**
+   * Longest sequence, prompt and answer together; one that does not fit the memory is refused. "auto": the largest that fits, at most
+   * the model's own. Default: the same, and at most 32,768.
+   */
+  readonly maxModelLen?: number | "auto" | undefined;
   /** For weights, activations and all KV caches together. Default: half of the machine's memory, 2 GiB where that is unknown. */
   readonly memoryBudgetBytes?: number | undefined;
   /** Tokens per step; longer prompts run in chunks, with the same result. Default 64. */
@@ -85,11 +88,7 @@ export class LocalModel {
     this.generationConfig = checkpoint.generationConfig;
     this.plan = plan;
     this.#tokenizer = tokenizer;
-    // A sequence that starts within a page takes one page more than its length asks for.
-    this.#kvPool = new KvPool(
-      executor.store,
-      Math.max(plan.kvBytes, plan.budgetBytes - plan.weightBytes - plan.activationBytes) + PAGE_TOKENS * plan.kvBytesPerToken,
-    );
+    this.#kvPool = new KvPool(executor.store, mostKvBytes(plan));
     this.#name = checkpoint.name;
     this.executor = executor;
     this.#runner = new Runner(executor, checkpoint.config, maxBatchedTokens);
@@ -103,10 +102,11 @@ export class LocalModel {
       const plan = memoryPlan(checkpoint, await planOptions(options));
       requireFit(plan, checkpoint.config);
       const tokenizer = await loadTokenizer(checkpoint).catch(unusableTokenizer);
-      const backend = options.backend === "reference" ? new ReferenceBackend() : await createWasmBackend(options.wasm);
+      const backend =
+        options.backend === "reference" ? new ReferenceBackend() : await createWasmBackend(options.wasm, forInstances(plan));
       try {
         const weights = await loadWeights(backend, checkpoint, options);
-        const executor = new LocalExecutor(backend, checkpoint.config, weights, kvTypeOf(options));
+        const executor = new LocalExecutor(backend, checkpoint.config, weights, kvTypeOf(options), mostKvPages(plan));
         return new LocalModel(checkpoint, executor, maxBatchedTokens, plan, tokenizer ?? missingTokenizer(checkpoint.name));
       } catch (error) {
         backend.close();
@@ -230,20 +230,20 @@ export async function planOptions(options: ModelOptions): Promise<Parameters<typ
   const { backend = "wasm", weights = "auto", maxBatchedTokens = 64, maxModelLen } = options;
   const machineBytes = await detectHost().totalMemoryBytes();
   const wanted = options.memoryBudgetBytes ?? (machineBytes ? machineBytes / 2 : 2 * GIB);
-  // One WebAssembly memory holds 4 GiB; a few pages of it go to scratch.
-  const budgetBytes = Math.floor(backend === "wasm" ? Math.min(wanted, 4 * GIB - 64 * MIB) : wanted);
-  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes, maxBatchedTokens, maxModelLen };
+  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes: Math.floor(wanted), maxBatchedTokens, maxModelLen };
 }
 
-const MIB = 1024 * 1024;
-const GIB = 1024 * MIB;
+const GIB = 1024 ** 3;
 
 function requireModelOptions(options: ModelOptions): void {
   const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, backend, kvCache, weights, activations } = options;
-  const positive = { maxModelLen, memoryBudgetBytes, maxBatchedTokens };
+  const positive = { ...(maxModelLen !== "auto" && { maxModelLen }), memoryBudgetBytes, maxBatchedTokens };
   for (const [name, value] of Object.entries(positive))
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
-      throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: a positive integer`);
+      throw new Qwen3Error(
+        "ARGUMENT",
+        `${name} is ${value}; allowed: a positive integer${name === "maxModelLen" ? ', or "auto"' : ""}`,
+      );
   requireOneOf("backend", backend, ["wasm", "reference"]);
   requireOneOf("weights", weights, WEIGHT_TYPES);
   requireOneOf("activations", activations, ACTIVATION_TYPES);

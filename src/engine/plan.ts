@@ -35,8 +35,8 @@ export interface PlanOptions {
   readonly kvCache: KvType;
   readonly budgetBytes: number;
   readonly maxBatchedTokens: number;
-  /** Left out: the largest that fits, at most 32,768 and the model's own. */
-  readonly maxModelLen?: number | undefined;
+  /** "auto": the largest that fits, at most the model's own. Left out: the same, and at most 32,768. */
+  readonly maxModelLen?: number | "auto" | undefined;
 }
 
 /** Works out the plan; whether it fits is for `requireFit` to say. */
@@ -52,7 +52,8 @@ export function memoryPlan(checkpoint: Pick<Checkpoint, "config" | "tensors">, o
   });
   const left = options.budgetBytes - weightBytes - activationBytes;
   const largestContext = Math.min(config.max_position_embeddings, Math.max(0, Math.floor(left / pageBytes) * PAGE_TOKENS));
-  const maxModelLen = options.maxModelLen ?? Math.min(largestContext, DEFAULT_CONTEXT);
+  const { maxModelLen: wanted = Math.min(largestContext, DEFAULT_CONTEXT) } = options;
+  const maxModelLen = wanted === "auto" ? largestContext : wanted;
   const kvBytes = Math.ceil(maxModelLen / PAGE_TOKENS) * pageBytes;
   return {
     weightBytes,
@@ -66,6 +67,24 @@ export function memoryPlan(checkpoint: Pick<Checkpoint, "config" | "tensors">, o
   };
 }
 
+/** Bytes that all KV caches together may take: what the budget leaves. */
+export function mostKvBytes(plan: MemoryPlan): number {
+  const left = Math.max(plan.kvBytes, plan.budgetBytes - plan.weightBytes - plan.activationBytes);
+  return left + PAGE_TOKENS * plan.kvBytesPerToken; // a sequence that starts within a page takes one page more than its length asks for
+}
+
+export function mostKvPages(plan: MemoryPlan): number {
+  return Math.floor(mostKvBytes(plan) / (PAGE_TOKENS * plan.kvBytesPerToken));
+}
+
+/** What the plan says to the instances of the wasm backend: all that is put into them, and what a step needs of each. */
+export function forInstances(plan: MemoryPlan): { plannedBytes: number; stepBytes: number } {
+  // Scratch is less than the activations that it is for, but both may lie in pieces; gains of norms lie with the activations.
+  return { plannedBytes: plan.weightBytes + mostKvBytes(plan), stepBytes: 4 * plan.activationBytes + STEP_BYTES };
+}
+
+const STEP_BYTES = 4 * 1024 * 1024;
+
 /** Refuses a plan that does not fit: CONTEXT_FULL past the model's own context, MEMORY_PLAN past the budget, with the numbers. */
 export function requireFit(plan: MemoryPlan, config: ModelConfig): void {
   if (plan.maxModelLen > config.max_position_embeddings)
@@ -74,7 +93,10 @@ export function requireFit(plan: MemoryPlan, config: ModelConfig): void {
       `maxModelLen ${plan.maxModelLen} is more than the model's max_position_embeddings ${config.max_position_embeddings}`,
     );
   if (plan.maxModelLen < 1 || plan.totalBytes > plan.budgetBytes)
-    throw new Qwen3Error("MEMORY_PLAN", `the model does not fit the memory budget\n${describePlan(plan)}`);
+    throw new Qwen3Error(
+      "MEMORY_PLAN",
+      `the model does not fit the memory budget${plan.largestContext > 0 ? '; maxModelLen "auto" takes the longest context that does' : ""}\n${describePlan(plan)}`,
+    );
 }
 
 /** The plan as lines of text, for people. */

@@ -154,12 +154,12 @@ test("a checkpoint that does not fit: what it would need", async () => {
   const { stdout, code } = await qwen3(["info", "--model", model, "--memory-budget", "5GiB"]);
   assert.is(code, 0);
   assert.match(stdout, /tokenizer +none/);
-  assert.match(stdout, /budget +3\.94 GiB \(the most that backend wasm can hold\)/);
-  assert.match(stdout, /total .* does not fit: .* needed, the budget is 3\.94 GiB/);
+  assert.match(stdout, /budget +5\.00 GiB$/m);
+  assert.match(stdout, /total .* does not fit: .* needed, the budget is 5\.00 GiB/);
   assert.match(stdout, /longest context that fits +none: weights and activations leave no room/);
   const int4 = (await info("--model", model, "--memory-budget", "5GiB", "--weights", "int4", "--max-model-len", "4096")).memory;
   assert.ok(int4.fits, `${int4.plan.totalBytes} bytes`);
-  assert.match(stdout, /^ {2}262,144 +needs 43\.\d GiB, budget 3\.94 GiB +needs 26\.\d GiB, budget 3\.94 GiB$/m);
+  assert.match(stdout, /^ {2}262,144 +needs 43\.\d GiB, budget 5\.00 GiB +needs 26\.\d GiB, budget 5\.00 GiB$/m);
 });
 
 test("a context past the model's own does not fit, however much memory there is, and is told apart from too little memory", async () => {

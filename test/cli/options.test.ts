@@ -1,6 +1,18 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bytes, choice, flag, integer, number, parseOptions, text, texts, UsageError, variables } from "../../src/cli/options.ts";
+import {
+  bytes,
+  choice,
+  flag,
+  integer,
+  integerOr,
+  number,
+  parseOptions,
+  text,
+  texts,
+  UsageError,
+  variables,
+} from "../../src/cli/options.ts";
 
 const options = {
   ratio: number(-2, 2, ""),
@@ -11,6 +23,7 @@ const options = {
   name: text("TEXT", ""),
   stop: texts("TEXT", ""),
   var: variables(""),
+  length: integerOr("auto", 1, 10, ""),
   quiet: flag(""),
   help: flag(""),
 };
@@ -35,6 +48,11 @@ test("every kind of option is read", () => {
 
 test("the last of several values counts", () => {
   assert.equal(parseOptions(["--count", "2", "--count", "3"], options).values, { count: 3 });
+});
+
+test("a number or a word", () => {
+  for (const [given, value] of Object.entries({ auto: "auto", "7": 7 }))
+    assert.equal(parseOptions(["--length", given], options).values, { length: value });
 });
 
 test("numbers are decimal, with sign, fraction and exponent", () => {
@@ -98,6 +116,8 @@ const refused: readonly (readonly [args: readonly string[], message: RegExp])[] 
   [["--size", "-1"], /bytes/],
   [["--size", "99999999999TiB"], /bytes/],
   [["--size", "KiB"], /bytes/],
+  [["--length", "11"], /^--length "11": a whole number from 1 to 10 is needed, or auto$/],
+  [["--length", "none"], /or auto$/],
   [["--stop", ""], /^--stop "": a text of at least one character is needed$/],
   [["--stop=", "--stop", "a"], /^--stop "": a text/],
   [["--var", "a"], /^--var "a": NAME=VALUE is needed, where NAME/],

@@ -4,7 +4,17 @@ import * as assert from "uvu/assert";
 import type { WasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { LocalExecutor } from "../../src/engine/executor.ts";
 import { LocalModel, planOptions } from "../../src/engine/local-model.ts";
-import { activationsIn, describePlan, formatBytes, matrixBytes, memoryPlan, requireFit } from "../../src/engine/plan.ts";
+import {
+  activationsIn,
+  describePlan,
+  forInstances,
+  formatBytes,
+  matrixBytes,
+  memoryPlan,
+  mostKvBytes,
+  mostKvPages,
+  requireFit,
+} from "../../src/engine/plan.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { Qwen3, Qwen3Error, type WeightType } from "../../src/index.ts";
 import { WEIGHT_GROUP } from "../../src/model/weight-format.ts";
@@ -76,6 +86,32 @@ test("left out, the context is the largest that fits, at most 32,768 and the mod
   assert.ok(tight.totalBytes <= budgetBytes);
 });
 
+test("auto is the largest context that fits, at most the model's own", async () => {
+  const checkpoint = await open(goldenPath("gqa-bf16"));
+  const wide = memoryPlan(checkpoint, { ...options, maxModelLen: "auto" });
+  assert.is(wide.maxModelLen, 262144);
+  requireFit(wide, checkpoint.config);
+  const budgetBytes = wide.weightBytes + wide.activationBytes + 50_000 * wide.kvBytesPerToken;
+  const tight = memoryPlan(checkpoint, { ...options, budgetBytes, maxModelLen: "auto" });
+  assert.is(tight.maxModelLen, 49_984);
+  requireFit(tight, checkpoint.config);
+  const none = memoryPlan(checkpoint, { ...options, budgetBytes: wide.weightBytes, maxModelLen: "auto" });
+  assert.throws(() => requireFit(none, checkpoint.config), /does not fit the memory budget\n/);
+  const model = await Qwen3.fromPretrained(nanoPath, { memoryBudgetBytes: 20 * MIB, maxModelLen: "auto" });
+  assert.is(model.plan.maxModelLen, model.plan.largestContext);
+  assert.ok(model.plan.maxModelLen > 1000 && model.plan.maxModelLen < 4096);
+  await model.close();
+});
+
+test("what all caches may take is what the budget leaves, and a page", async () => {
+  const plan = memoryPlan(await open(nanoPath), options);
+  const { budgetBytes, weightBytes, activationBytes, kvBytesPerToken } = plan;
+  assert.is(mostKvBytes(plan), budgetBytes - weightBytes - activationBytes + 32 * kvBytesPerToken);
+  assert.is(mostKvPages(plan), Math.floor(mostKvBytes(plan) / (32 * kvBytesPerToken)));
+  assert.is(mostKvBytes({ ...plan, budgetBytes: 0 }), plan.kvBytes + 32 * kvBytesPerToken);
+  assert.ok(forInstances(plan).plannedBytes >= budgetBytes - activationBytes);
+});
+
 test("what does not fit is refused with the plan", async () => {
   const checkpoint = await open(nanoPath);
   const code = (plan: ReturnType<typeof memoryPlan>) => {
@@ -103,7 +139,7 @@ test("what does not fit is refused with the plan", async () => {
 
 test("options out of range are refused by name", async () => {
   for (const [wrong, mentions] of [
-    [{ maxModelLen: 0 }, /maxModelLen is 0/],
+    [{ maxModelLen: 0 }, /maxModelLen is 0; allowed: a positive integer, or "auto"/],
     [{ memoryBudgetBytes: 1.5 }, /memoryBudgetBytes is 1.5/],
     [{ maxBatchedTokens: -1 }, /maxBatchedTokens is -1/],
     [{ backend: "cuda" as never }, /backend is cuda/],

@@ -1,4 +1,4 @@
-/** Both backends against Hugging Face transformers: residual stream, logits, far positions, greedy ids, whatever the chunks. */
+/** Both backends, and wasm in several memories, against Hugging Face transformers: residual stream, logits, far positions, greedy ids, whatever the chunks. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Qwen3, type TraceTensor } from "../../src/index.ts";
@@ -10,12 +10,18 @@ const RESIDUAL_RATIO = ERROR_RATIO + 1;
 
 const same = (a: Float32Array, b: Float32Array) => Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
 
+const BACKENDS = {
+  reference: { backend: "reference" },
+  wasm: { backend: "wasm" },
+  "wasm in small memories": { backend: "wasm", wasm: { instanceBytes: 2 ** 20 }, maxBatchedTokens: 16 },
+} as const;
+
 for (const name of GOLDEN_CASES)
-  for (const backend of ["reference", "wasm"] as const) {
+  for (const [backend, options] of Object.entries(BACKENDS)) {
     const golden = readGolden(name);
     const limit = ERROR_RATIO * golden.floatError;
     const inputIds = ids(golden, "input_ids");
-    const load = () => Qwen3.fromPretrained(goldenPath(name), { backend, kvCache: "f32" });
+    const load = () => Qwen3.fromPretrained(goldenPath(name), { ...options, kvCache: "f32" });
 
     test(`${name}, ${backend}: residual stream and logits`, async () => {
       const model = await load();

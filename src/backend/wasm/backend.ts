@@ -17,7 +17,7 @@ import { instantiate, type Kernels } from "./kernels.ts";
 import { appendKv, attention, WasmKvStore } from "./kv.ts";
 import { type Build, loadModule } from "./load.ts";
 import { matrixWriter, WasmMatrix } from "./matrix.ts";
-import { WasmMemory } from "./memory.ts";
+import type { WasmMemory } from "./memory.ts";
 import { probe } from "./probe.ts";
 import { attendsExactly, withRelaxedAttention } from "./probe-attention.ts";
 import { product, widenRow } from "./product.ts";

@@ -8,7 +8,7 @@
 import { Qwen3Error } from "../../core/errors.ts";
 import { WasmInstance } from "./instance.ts";
 import type { Kernels } from "./kernels.ts";
-import { FIRST_ADDRESS, MOST_BYTES, type MemoryWatch, PAGE_BYTES, WasmMemory } from "./memory.ts";
+import { FIRST_ADDRESS, type MemoryWatch, MOST_BYTES, PAGE_BYTES, WasmMemory } from "./memory.ts";
 
 /** The share of a memory that weights leave free where nobody says what a step takes. */
 const SPARE_SHARE = 1 / 16;
@@ -143,7 +143,6 @@ export class WasmInstances {
     return limitBytes - this.#spareIn(limitBytes) - FIRST_ADDRESS;
   }
 }
-
 
 /** A memory of that limit, or of a half or a quarter of it and so on where the host refuses to set so many addresses apart. */
 function largestMemory(bytes: number, watch: MemoryWatch | undefined): WasmMemory {

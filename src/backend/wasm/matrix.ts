@@ -7,9 +7,9 @@
 import { bytesPerValue } from "../../core/dtype.ts";
 import type { Matrix, MatrixFormat, MatrixWriter, QuantizedRows } from "../backend.ts";
 import * as check from "../shapes.ts";
-import type { Kernels } from "./kernels.ts";
 import type { WasmInstance } from "./instance.ts";
 import type { Place } from "./instances.ts";
+import type { Kernels } from "./kernels.ts";
 import type { WasmMemory } from "./memory.ts";
 
 /** Rows of codes pass through scratch of this size on their way to where they are packed. */

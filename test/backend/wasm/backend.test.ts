@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import type { Backend } from "../../../src/backend/backend.ts";
 import { createWasmBackend, WasmBackend, type WasmOptions } from "../../../src/backend/wasm/backend.ts";
 import { instantiate, type Kernels } from "../../../src/backend/wasm/kernels.ts";
-import { WasmMemory } from "../../../src/backend/wasm/memory.ts";
+import type { WasmMemory } from "../../../src/backend/wasm/memory.ts";
 import { probe } from "../../../src/backend/wasm/probe.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
 import { conformanceCases } from "../../conformance/cases.ts";
