@@ -76,11 +76,11 @@ export function runIn(
   result: Span,
   run: (operands: readonly number[], result: number) => void,
 ): void {
-  if (instance === home)
-    return run(
-      operands.map(({ address }) => address),
-      result.address,
-    );
+  if (instance === home) {
+    const addresses = operands.map(({ address }) => address);
+    run(addresses, result.address);
+    return;
+  }
   const spans = [...operands, result];
   let end = instance.carried(spans.reduce((sum, { bytes }) => sum + aligned(bytes), 0));
   const addresses = spans.map(({ bytes }) => {
