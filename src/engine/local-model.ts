@@ -233,7 +233,7 @@ export async function planOptions(options: ModelOptions): Promise<Parameters<typ
   return { backend, weights, kvCache: kvTypeOf(options), budgetBytes: Math.floor(wanted), maxBatchedTokens, maxModelLen };
 }
 
-const GIB = 1024 ** 3;
+const GIB = 1024 * 1024 * 1024;
 
 function requireModelOptions(options: ModelOptions): void {
   const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, backend, kvCache, weights, activations } = options;

@@ -1,12 +1,13 @@
 /** Kernels with the memory that they work in, and how values of another memory come to them and back. */
 import { Qwen3Error } from "../../core/errors.ts";
 import type { Kernels } from "./kernels.ts";
-import { aligned, type WasmMemory } from "./memory.ts";
+import { aligned, FIRST_ADDRESS, type WasmMemory } from "./memory.ts";
 
 export class WasmInstance {
   readonly memory: WasmMemory;
-  /** Bytes of the memory that weights and cache pages leave free. */
+  /** Bytes of the memory that weights and cache pages leave to activations and scratch. */
   readonly spareBytes: number;
+  #placedBytes = 0;
   #kernels: Kernels | undefined;
   readonly #scratch = { address: 0, bytes: 0 };
   readonly #carried = { address: 0, bytes: 0 };
@@ -25,12 +26,23 @@ export class WasmInstance {
 
   /** Bytes that weights and cache pages may still take. */
   get roomBytes(): number {
-    return Math.max(0, this.memory.bytesLeft - this.spareBytes);
+    return Math.max(0, this.memory.limitBytes - FIRST_ADDRESS - this.spareBytes - this.#placedBytes);
   }
 
   /** The address of room for weights or cache pages, if there is. */
   place(bytes: number): number | undefined {
-    return this.memory.allocateIfRoom(bytes, this.spareBytes);
+    if (!(bytes <= this.roomBytes)) return undefined;
+    const before = this.memory.bytesInUse;
+    const address = this.memory.allocateIfRoom(bytes);
+    this.#placedBytes += this.memory.bytesInUse - before;
+    return address;
+  }
+
+  /** Gives back what `place` returned. */
+  release(address: number): void {
+    const before = this.memory.bytesInUse;
+    this.memory.free(address);
+    this.#placedBytes -= before - this.memory.bytesInUse;
   }
 
   /** What a kernel needs beside its operands: the address of at least so many bytes, until the next call. */

@@ -76,7 +76,7 @@ export class WasmKvStore implements KvStore {
   }
 
   close(): void {
-    for (const { instance, addresses } of this.#parts) for (const address of addresses.splice(0)) instance.memory.free(address);
+    for (const { instance, addresses } of this.#parts) for (const address of addresses.splice(0)) instance.release(address);
   }
 }
 

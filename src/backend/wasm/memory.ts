@@ -74,11 +74,6 @@ export class WasmMemory {
     return this.#f32;
   }
 
-  /** Bytes that could still be handed out, were they in one piece. */
-  get bytesLeft(): number {
-    return this.limitBytes - FIRST_ADDRESS - this.#bytesInUse;
-  }
-
   /** Bytes handed out and not given back. */
   get bytesInUse(): number {
     return this.#bytesInUse;
@@ -100,10 +95,10 @@ export class WasmMemory {
     );
   }
 
-  /** As `allocate`, but undefined where the host or the limit leaves no room, or fewer than `spareBytes` beside. @throws CLOSED */
-  allocateIfRoom(bytes: number, spareBytes = 0): number | undefined {
+  /** As `allocate`, but undefined where the host or the limit leaves no room. @throws CLOSED */
+  allocateIfRoom(bytes: number): number | undefined {
     const size = aligned(Math.max(bytes, 1) + (this.watch?.gapBytes ?? 0));
-    if (!(size + spareBytes <= this.bytesLeft)) return undefined;
+    if (!(size <= this.limitBytes)) return undefined;
     let index = this.#smallestFit(size);
     if (index === undefined) {
       if (!this.#grow(size)) return undefined;
