@@ -12,6 +12,7 @@ export type { ForwardOptions, ForwardResult, ModelOptions } from "./engine/local
 export type { PartStream } from "./engine/part-stream.ts";
 export { formatBytes, type MemoryPlan } from "./engine/plan.ts";
 export type { SequenceCache } from "./engine/sequence-cache.ts";
+export type { Speculation } from "./engine/speculation.ts";
 export type { GeneratedPart, GenerationResult, TextGenerateOptions } from "./engine/text-generation.ts";
 export type { GenerationConfig, ModelConfig } from "./formats/config.ts";
 export { type ByteSource, blobSource, bytesSource, type CheckpointSource, memoryFolder } from "./formats/source.ts";

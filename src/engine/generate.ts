@@ -1,21 +1,19 @@
 /**
- * Autoregressive generation: run the prompt, then again and again sample a token, look whether it ends the text, and feed it back.
+ * Autoregressive generation: run the prompt, then again and again sample a token, look whether it ends the text, and feed it back. The
+ * engine does it, together with whatever else runs on the model; here options become requests, and tokens parts for the caller.
  *
  * Several prompts run as one batch; each gives the ids it would give alone, because a token's logits do not depend on its neighbours
  * in a step and its random draw is counted by seed, choice and position, not taken from a stream.
  */
 import { Qwen3Error } from "../core/errors.ts";
-import { type Logprobs, logprobs } from "../sampler/logprobs.ts";
-import { forbidding, type LogitMask } from "../sampler/mask.ts";
 import { resolveSampling, type SamplingOptions, type SamplingParams } from "../sampler/params.ts";
-import { sample } from "../sampler/sampler.ts";
 import { StopStrings } from "../text/stop-strings.ts";
+import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "./engine-sequence.ts";
 import type { LocalModel } from "./local-model.ts";
-import type { WorkResult } from "./runner.ts";
 import { SequenceCache } from "./sequence-cache.ts";
+import { resolveSpeculation, type Speculation, type SpeculationParams } from "./speculation.ts";
 
-/** "stop": an end token or a stop string; "length": maxNewTokens or the context is used up; "abort": left early, or failed. */
-export type FinishReason = "stop" | "length" | "abort";
+export type { FinishReason, SampledToken } from "./engine-sequence.ts";
 
 /** Changes the logits of one sequence's next token, in place: [vocab_size], already a copy. */
 export type LogitsProcessor = (
@@ -42,6 +40,8 @@ export interface GenerateOptions extends SamplingOptions {
    * dropped. For a single prompt; nothing else may use the cache until the generation has ended.
    */
   readonly cache?: SequenceCache | undefined;
+  /** Guesses tokens and checks several in one step: the same output in less time where a text repeats itself or its prompt. Default off. */
+  readonly speculation?: Speculation | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called after each step of the prompt: tokens computed so far, of those that were not in the cache. */
   readonly onPromptProgress?: ((progress: { computedTokens: number; totalTokens: number }) => void) | undefined;
@@ -55,6 +55,9 @@ export interface Usage {
   readonly totalTokens: number;
   /** Prompt tokens whose keys and values were in the cache already. */
   readonly cachedTokens: number;
+  /** With speculation: how many tokens were guessed, and how many of them were right. */
+  readonly draftTokens?: number;
+  readonly acceptedTokens?: number;
 }
 
 /** Wall-clock times of one generation; in a batch the prompts share them. */
@@ -63,11 +66,6 @@ export interface Timings {
   readonly completionMs: number;
   readonly promptTokensPerSecond: number;
   readonly completionTokensPerSecond: number;
-}
-
-export interface SampledToken {
-  readonly id: number;
-  readonly logprobs?: Logprobs;
 }
 
 /** Turns one sequence's tokens into parts for the caller, and may end the sequence by its text. */
@@ -81,11 +79,10 @@ export interface Sequence {
   readonly index: number;
   readonly promptIds: readonly number[];
   readonly generatedIds: number[];
-  /** While it runs. */
-  cache: SequenceCache | undefined;
-  cachedTokens: number;
   readonly maxNewTokens: number;
   finishReason: FinishReason | undefined;
+  /** Once it was handed to the engine. */
+  state: SequenceState | undefined;
 }
 
 /** A batch of sequences with its options resolved and checked. */
@@ -95,8 +92,7 @@ export class Batch {
   readonly #model: LocalModel;
   readonly #options: GenerateOptions;
   readonly #stopIds: ReadonlySet<number>;
-  /** Every token but the end tokens, until `minNewTokens` are there. */
-  readonly #noStop: LogitMask;
+  readonly #speculation: SpeculationParams | undefined;
   #promptMs = 0;
   #completionMs = 0;
   #failure: { readonly error: unknown } | undefined;
@@ -108,7 +104,7 @@ export class Batch {
     this.#model = model;
     this.#options = options;
     this.#stopIds = new Set([...(options.ignoreEos ? [] : eos_token_id), ...(options.stopTokenIds ?? [])]);
-    this.#noStop = forbidding(this.#stopIds, vocab_size);
+    this.#speculation = options.speculation && resolveSpeculation(options.speculation);
     this.sampling = resolveSampling(options, model.generationConfig);
     for (const id of this.sampling.logitBias.keys()) requireId("logitBias", id, vocab_size);
     this.sequences = prompts.map((prompt, index) => {
@@ -116,33 +112,47 @@ export class Batch {
       model.requirePrompt(promptIds, { which: prompts.length > 1 ? `prompt ${index}` : "the prompt" });
       const room = model.plan.maxModelLen - promptIds.length;
       const maxNewTokens = Math.min(options.maxNewTokens ?? max_new_tokens, room);
-      return { index, promptIds, generatedIds: [], cache: undefined, cachedTokens: 0, maxNewTokens, finishReason: undefined };
+      return { index, promptIds, generatedIds: [], maxNewTokens, finishReason: undefined, state: undefined };
     });
   }
 
-  /** Yields each sequence's parts as its tokens are sampled. Errors: SAMPLER_LOGITS, MEMORY_FULL, the signal's reason. */
+  /**
+   * Yields each sequence's parts as its tokens are sampled. Nothing is computed unless somebody waits for it; where several generations
+   * run at once, those whose parts have been taken move on together. Errors: SAMPLER_LOGITS, MEMORY_FULL, CLOSED, the signal's reason.
+   */
   async *parts<Part>(follow: (sequence: Sequence) => Follower<Part>): AsyncGenerator<Part, void> {
     const { cache, signal } = this.#options;
+    const { engine } = this.#model;
     const release = cache?.acquire();
+    let made: Part[] = [];
     try {
-      const followers = this.sequences.map(follow);
       for (const s of this.sequences) {
-        s.cache = cache ?? this.#model.newCache();
-        s.cachedTokens = s.cache.keepPrefix(s.promptIds);
+        const follower = follow(s);
         if (s.maxNewTokens === 0) s.finishReason = "length";
+        else
+          s.state = engine.add(
+            this.#request(
+              s,
+              follower,
+              (parts) => made.push(...parts),
+              () => made.length === 0,
+            ),
+          );
       }
-      let active = this.sequences.filter((s) => !s.finishReason);
-      let results = await this.#run(active, (s) => s.promptIds.slice(s.cachedTokens));
-      while (active.length > 0) {
-        for (const [i, s] of active.entries()) {
-          const token = this.#sample(s, results[i]!);
-          const ends = this.#endsWith(s, token.id);
-          const { parts, stop } = followers[s.index]!.push(token, ends);
-          s.finishReason = stop ? "stop" : ends;
-          yield* parts;
+      for (;;) {
+        const taken = made;
+        made = [];
+        for (const part of taken) {
+          signal?.throwIfAborted();
+          yield part;
         }
-        active = active.filter((s) => !s.finishReason);
-        results = await this.#run(active, (s) => s.generatedIds.slice(-1));
+        const failed = this.sequences.find(({ state }) => state?.failure);
+        if (failed) throw failed.state!.failure!.error;
+        if (made.length > 0) continue; // others' steps went on meanwhile
+        if (this.sequences.every((s) => s.finishReason)) return;
+        signal?.throwIfAborted();
+        await this.#step();
+        signal?.throwIfAborted();
       }
     } catch (error) {
       if (!signal?.aborted) this.#failure = { error };
@@ -150,8 +160,7 @@ export class Batch {
     } finally {
       for (const s of this.sequences) {
         s.finishReason ??= "abort";
-        if (!cache) s.cache?.close();
-        s.cache = undefined;
+        if (s.state) engine.cancel(s.state.id);
       }
       release?.();
     }
@@ -164,58 +173,68 @@ export class Batch {
 
   usage(s: Sequence): Usage {
     const [promptTokens, completionTokens] = [s.promptIds.length, s.generatedIds.length];
-    return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens, cachedTokens: s.cachedTokens };
+    const { cachedTokens = 0, draftTokens = 0, acceptedTokens = 0 } = s.state ?? {};
+    return {
+      promptTokens,
+      completionTokens,
+      totalTokens: promptTokens + completionTokens,
+      cachedTokens,
+      ...(this.#speculation && { draftTokens, acceptedTokens }),
+    };
   }
 
   timings(): Timings {
-    const computed = this.sequences.reduce((sum, s) => sum + s.promptIds.length - s.cachedTokens, 0);
     const decoded = this.sequences.reduce((sum, s) => sum + Math.max(0, s.generatedIds.length - 1), 0); // the first comes with the prompt
     const perSecond = (tokens: number, ms: number) => (ms > 0 ? (tokens * 1000) / ms : 0);
     return {
       promptMs: this.#promptMs,
       completionMs: this.#completionMs,
-      promptTokensPerSecond: perSecond(computed, this.#promptMs),
+      promptTokensPerSecond: perSecond(this.#computed(), this.#promptMs),
       completionTokensPerSecond: perSecond(decoded, this.#completionMs),
     };
   }
 
-  async #run(active: readonly Sequence[], next: (s: Sequence) => readonly number[]): Promise<WorkResult[]> {
-    if (active.length === 0) return [];
+  #request<Part>(s: Sequence, follower: Follower<Part>, give: (parts: Part[]) => void, ready: () => boolean): EngineRequest {
+    const { logitsProcessor } = this.#options;
+    const { index, promptIds } = s;
+    return {
+      promptIds,
+      maxNewTokens: s.maxNewTokens,
+      sampling: this.sampling,
+      stopIds: this.#stopIds,
+      minNewTokens: this.#options.minNewTokens,
+      logprobs: this.#options.logprobs,
+      logitsProcessor: logitsProcessor && ((logits, generatedIds) => logitsProcessor(logits, { index, promptIds, generatedIds })),
+      speculation: this.#speculation,
+      cache: this.#options.cache,
+      ready,
+      onToken(token, ends) {
+        s.generatedIds.push(token.id);
+        const { parts, stop } = follower.push(token, ends);
+        s.finishReason = stop ? "stop" : ends;
+        give(parts);
+        return stop;
+      },
+    };
+  }
+
+  async #step(): Promise<void> {
     const begun = performance.now();
-    const work = active.map((s) => ({ cache: s.cache!, ids: next(s), logits: "last" as const }));
-    const { signal, onPromptProgress } = this.#options;
-    const isPrompt = active[0]!.generatedIds.length === 0;
-    const onStep =
-      isPrompt && onPromptProgress
-        ? (computedTokens: number, totalTokens: number) => onPromptProgress({ computedTokens, totalTokens })
-        : undefined;
-    const results = await this.#model.run(work, { signal, onStep });
+    const isPrompt = this.sequences.some((s) => s.generatedIds.length === 0 && !s.finishReason);
+    const before = this.#computed();
+    await this.#model.engine.step();
     const ms = performance.now() - begun;
     if (isPrompt) this.#promptMs += ms;
     else this.#completionMs += ms;
-    return results;
+    const computedTokens = this.#computed();
+    if (computedTokens > before) {
+      const totalTokens = this.sequences.reduce((sum, s) => sum + (s.state ? s.promptIds.length - s.state.cachedTokens : 0), 0);
+      this.#options.onPromptProgress?.({ computedTokens, totalTokens });
+    }
   }
 
-  #sample(s: Sequence, result: WorkResult): SampledToken {
-    const { logprobs: top, minNewTokens = 0, logitsProcessor } = this.#options;
-    const raw = result.logits!;
-    const logits = logitsProcessor ? raw.slice() : raw;
-    logitsProcessor?.(logits, { index: s.index, promptIds: s.promptIds, generatedIds: s.generatedIds });
-    const context = {
-      prompt: s.promptIds,
-      generated: s.generatedIds,
-      choice: 0,
-      position: s.promptIds.length + s.generatedIds.length,
-      mask: s.generatedIds.length < minNewTokens ? this.#noStop : undefined,
-    };
-    const id = sample(logits, this.sampling, context);
-    s.generatedIds.push(id);
-    return top === undefined ? { id } : { id, logprobs: logprobs(raw, id, top) };
-  }
-
-  #endsWith(s: Sequence, id: number): FinishReason | undefined {
-    if (this.#stopIds.has(id)) return "stop";
-    return s.generatedIds.length >= s.maxNewTokens ? "length" : undefined;
+  #computed(): number {
+    return this.sequences.reduce((sum, { state }) => sum + (state?.computedTokens ?? 0), 0);
   }
 }
 

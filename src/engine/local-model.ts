@@ -14,10 +14,12 @@ import { appendTrace, type TraceTensor } from "../model/trace.ts";
 import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from "../model/weight-format.ts";
 import { type LoadProgress, loadWeights } from "../model/weights.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
+import { Engine } from "./engine.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
 import { forInstances, type MemoryPlan, memoryPlan, mostKvBytes, mostKvPages, requireFit } from "./plan.ts";
-import { Runner, type RunOptions, type Work, type WorkResult } from "./runner.ts";
+import { Runner, type RunOptions } from "./runner.ts";
 import { SequenceCache } from "./sequence-cache.ts";
+import { StepQueue } from "./step.ts";
 
 export interface ModelOptions extends WeightOptions {
   /** Default "wasm". "reference" is plain TypeScript: slow, and the definition of every bit. */
@@ -33,6 +35,8 @@ export interface ModelOptions extends WeightOptions {
   readonly memoryBudgetBytes?: number | undefined;
   /** Tokens per step; longer prompts run in chunks, with the same result. Default 64. */
   readonly maxBatchedTokens?: number | undefined;
+  /** Sequences that generate at once; more wait for their turn. Default 64. */
+  readonly maxSequences?: number | undefined;
   /** A ready module for hosts that forbid compiling bytes, or a build to insist on. */
   readonly wasm?: WasmOptions | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -73,6 +77,7 @@ export class LocalModel {
   /** @internal */
   readonly executor: Executor;
   readonly #runner: Runner;
+  readonly #engine: Engine;
   readonly #kvPool: KvPool;
   readonly #caches = new Set<SequenceCache>();
   #closed = false;
@@ -80,7 +85,7 @@ export class LocalModel {
   private constructor(
     checkpoint: Checkpoint,
     executor: Executor,
-    maxBatchedTokens: number,
+    { maxBatchedTokens = 64, maxSequences = 64 }: ModelOptions,
     plan: MemoryPlan,
     tokenizer: Tokenizer | Qwen3Error,
   ) {
@@ -91,11 +96,14 @@ export class LocalModel {
     this.#kvPool = new KvPool(executor.store, mostKvBytes(plan));
     this.#name = checkpoint.name;
     this.executor = executor;
-    this.#runner = new Runner(executor, checkpoint.config, maxBatchedTokens);
+    const queue = new StepQueue();
+    this.#runner = new Runner(executor, checkpoint.config, maxBatchedTokens, queue);
+    const vocabSize = checkpoint.config.vocab_size;
+    this.#engine = new Engine(executor, this.#kvPool, { maxBatchedTokens, maxSequences, vocabSize }, queue);
   }
 
   static async load(location: string | URL | CheckpointSource, options: ModelOptions = {}): Promise<LocalModel> {
-    const { maxBatchedTokens = 64, signal } = options;
+    const { signal } = options;
     requireModelOptions(options);
     const checkpoint = await openCheckpoint(location, signal ? { signal } : {});
     try {
@@ -107,7 +115,7 @@ export class LocalModel {
       try {
         const weights = await loadWeights(backend, checkpoint, options);
         const executor = new LocalExecutor(backend, checkpoint.config, weights, kvTypeOf(options), mostKvPages(plan));
-        return new LocalModel(checkpoint, executor, maxBatchedTokens, plan, tokenizer ?? missingTokenizer(checkpoint.name));
+        return new LocalModel(checkpoint, executor, options, plan, tokenizer ?? missingTokenizer(checkpoint.name));
       } catch (error) {
         backend.close();
         throw error;
@@ -138,8 +146,13 @@ export class LocalModel {
 
   newCache(): SequenceCache {
     this.#requireOpen();
-    const cache = new SequenceCache(new KvCache(this.#kvPool), () => this.#caches.delete(cache));
-    this.#caches.add(cache);
+    const caches = this.#caches;
+    const cache = new SequenceCache(
+      new KvCache(this.#kvPool),
+      (closed) => caches.delete(closed),
+      (fork) => caches.add(fork),
+    );
+    caches.add(cache);
     return cache;
   }
 
@@ -163,7 +176,7 @@ export class LocalModel {
             }
           : undefined;
       const begun = performance.now();
-      const [result] = await this.run([{ cache, ids, logits, hidden }], { signal: options.signal, onTrace });
+      const [result] = await this.#runner.run([{ cache, ids, logits, hidden }], { signal: options.signal, onTrace });
       const ms = performance.now() - begun;
       return {
         ...result,
@@ -176,10 +189,10 @@ export class LocalModel {
     }
   }
 
-  /** Runs work for several sequences, whose caches the caller has acquired. */
-  run(work: readonly Work[], options: RunOptions): Promise<WorkResult[]> {
+  /** What generates, for all calls together. */
+  get engine(): Engine {
     this.#requireOpen();
-    return this.#runner.run(work, options);
+    return this.#engine;
   }
 
   /** Throws unless `ids` are tokens of this model and, behind what the cache holds, within the context. */
@@ -210,6 +223,7 @@ export class LocalModel {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#engine.close();
     for (const cache of [...this.#caches]) cache.close();
     this.executor.close();
   }
@@ -236,8 +250,8 @@ export async function planOptions(options: ModelOptions): Promise<Parameters<typ
 const GIB = 1024 * 1024 * 1024;
 
 function requireModelOptions(options: ModelOptions): void {
-  const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, backend, kvCache, weights, activations } = options;
-  const positive = { ...(maxModelLen !== "auto" && { maxModelLen }), memoryBudgetBytes, maxBatchedTokens };
+  const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, maxSequences, backend, kvCache, weights, activations } = options;
+  const positive = { ...(maxModelLen !== "auto" && { maxModelLen }), memoryBudgetBytes, maxBatchedTokens, maxSequences };
   for (const [name, value] of Object.entries(positive))
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
       throw new Qwen3Error(

@@ -10,13 +10,15 @@ export class SequenceCache {
   readonly ids: number[] = [];
   /** @internal */
   readonly kv: KvCache;
-  readonly #onClose: () => void;
+  readonly #onClose: (cache: SequenceCache) => void;
+  readonly #onFork: (cache: SequenceCache) => void;
   #busy = false;
 
   /** @internal Made by `model.newCache()`. */
-  constructor(kv: KvCache, onClose: () => void) {
+  constructor(kv: KvCache, onClose: (cache: SequenceCache) => void, onFork: (cache: SequenceCache) => void = () => {}) {
     this.kv = kv;
     this.#onClose = onClose;
+    this.#onFork = onFork;
   }
 
   /** Entries in the cache. */
@@ -32,14 +34,26 @@ export class SequenceCache {
   /** Forgets all entries from `length` on. Errors: ARGUMENT while a call uses the cache, or for more than it holds. */
   truncate(length: number): void {
     this.acquire()();
-    this.#truncate(length);
+    this.rewind(length);
+  }
+
+  /**
+   * A second cache with the same entries. Memory is shared until one of the two goes on in it, so that many answers to one prompt keep
+   * it once. Errors: ARGUMENT while a call uses the cache, CLOSED.
+   */
+  fork(): SequenceCache {
+    this.acquire()();
+    const copy = new SequenceCache(this.kv.fork(), this.#onClose, this.#onFork);
+    for (const id of this.ids) copy.ids.push(id);
+    this.#onFork(copy);
+    return copy;
   }
 
   /** @internal Keeps the longest common prefix with `ids` but never the last of them (its logits are still wanted); returns its length. */
   keepPrefix(ids: readonly number[]): number {
     let common = 0;
     while (common < this.ids.length && common < ids.length - 1 && this.ids[common] === ids[common]) common++;
-    this.#truncate(common);
+    this.rewind(common);
     return common;
   }
 
@@ -58,14 +72,15 @@ export class SequenceCache {
     };
   }
 
+  /** @internal `truncate` for the user that has acquired the cache. */
+  rewind(length: number): void {
+    this.kv.truncate(length);
+    this.ids.length = length;
+  }
+
   close(): void {
     this.kv.close();
     this.ids.length = 0;
-    this.#onClose();
-  }
-
-  #truncate(length: number): void {
-    this.kv.truncate(length);
-    this.ids.length = length;
+    this.#onClose(this);
   }
 }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { memoryFolder, Qwen3, Qwen3Error } from "../../src/index.ts";
+import { memoryFolder, Qwen3, Qwen3Error, type SequenceCache } from "../../src/index.ts";
 import { goldenPath, nanoPath } from "../paths.ts";
 
 interface Expected {
@@ -278,12 +278,30 @@ test("an error is told by the loop and by final(), and leaves the cache usable",
 });
 
 test("all caches together keep to the memory budget", async () => {
-  const memoryBudgetBytes = 14_000_000;
-  const model = await Qwen3.fromPretrained(nanoPath, { memoryBudgetBytes });
-  const many = Array.from({ length: 100 }, () => Array(200).fill(5));
-  await throwsCode(() => model.generate(many, { maxNewTokens: 1 }).final(), "MEMORY_FULL", /KV caches hold \d+ bytes/);
-  const { ids } = await model.generate(Array(model.plan.maxModelLen - 2).fill(5), { temperature: 0, ignoreEos: true }).final();
+  const model = await Qwen3.fromPretrained(nanoPath, { memoryBudgetBytes: 14_000_000 });
+  const held: SequenceCache[] = [];
+  const hold = async () => {
+    for (;;) {
+      held.push(model.newCache());
+      await model.forward(Array(500).fill(5), { cache: held.at(-1)!, logits: "none" });
+    }
+  };
+  await throwsCode(hold, "MEMORY_FULL", /KV caches hold \d+ bytes/);
+  const long = Array(model.plan.maxModelLen - 2).fill(5);
+  await throwsCode(() => model.generate(long, { maxNewTokens: 1 }).final(), "MEMORY_FULL", /KV caches hold \d+ bytes/);
+  for (const cache of held) cache.close();
+  const { ids } = await model.generate(long, { temperature: 0, ignoreEos: true }).final();
   assert.is(ids.length, 2);
+  await model.close();
+});
+
+test("prompts that do not fit the memory budget together wait for each other", async ({ model: { plan } }) => {
+  const memoryBudgetBytes = plan.weightBytes + plan.activationBytes + 512 * plan.kvBytesPerToken;
+  const model = await Qwen3.fromPretrained(nanoPath, { memoryBudgetBytes, maxModelLen: 256 });
+  const prompts = Array.from({ length: 12 }, (_, i) => Array(100 + i).fill(5 + i));
+  const options = { temperature: 1, seed: 1, ignoreEos: true, maxNewTokens: 60 };
+  const together = await model.generate(prompts, options).final();
+  for (const i of [0, 5, 11]) assert.equal(together[i]!.ids, (await model.generate(prompts[i]!, options).final()).ids);
   await model.close();
 });
 
