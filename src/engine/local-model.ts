@@ -13,13 +13,14 @@ import type { CheckpointSource } from "../formats/source.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
 import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from "../model/weight-format.ts";
 import { type LoadProgress, loadWeights } from "../model/weights.ts";
-import { Tokenizer } from "../text/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
 import { forInstances, type MemoryPlan, memoryPlan, mostKvBytes, mostKvPages, requireFit } from "./plan.ts";
 import { Runner, type RunOptions } from "./runner.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 import { StepQueue } from "./step.ts";
+import { tokenizerOrReason } from "./tokenizer-files.ts";
 
 export interface ModelOptions extends WeightOptions {
   /** Default "wasm". "reference" is plain TypeScript: slow, and the definition of every bit. */
@@ -109,13 +110,13 @@ export class LocalModel {
     try {
       const plan = memoryPlan(checkpoint, await planOptions(options));
       requireFit(plan, checkpoint.config);
-      const tokenizer = await loadTokenizer(checkpoint).catch(unusableTokenizer);
+      const tokenizer = await tokenizerOrReason(checkpoint);
       const backend =
         options.backend === "reference" ? new ReferenceBackend() : await createWasmBackend(options.wasm, forInstances(plan));
       try {
         const weights = await loadWeights(backend, checkpoint, options);
         const executor = new LocalExecutor(backend, checkpoint.config, weights, kvTypeOf(options), mostKvPages(plan));
-        return new LocalModel(checkpoint, executor, options, plan, tokenizer ?? missingTokenizer(checkpoint.name));
+        return new LocalModel(checkpoint, executor, options, plan, tokenizer);
       } catch (error) {
         backend.close();
         throw error;
@@ -267,37 +268,4 @@ function requireModelOptions(options: ModelOptions): void {
 function requireOneOf(name: string, value: string | undefined, allowed: readonly string[]): void {
   if (value !== undefined && !allowed.includes(value))
     throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: ${allowed.map((one) => JSON.stringify(one)).join(", ")}`);
-}
-
-/** The tokenizer beside the weights, if there is one. */
-export async function loadTokenizer(checkpoint: Checkpoint): Promise<Tokenizer | undefined> {
-  const [tokenizerJson, tokenizerConfigJson, template] = await Promise.all([
-    checkpoint.file("tokenizer.json"),
-    checkpoint.file("tokenizer_config.json"),
-    checkpoint.file("chat_template.jinja"),
-  ]);
-  if (!tokenizerJson) return undefined;
-  return Tokenizer.fromFiles({
-    tokenizerJson,
-    ...(tokenizerConfigJson && { tokenizerConfigJson }),
-    ...(template && { chatTemplate: decodeTemplate(template, checkpoint.name) }),
-  });
-}
-
-function decodeTemplate(bytes: Uint8Array, name: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new Qwen3Error("TOKENIZER_FILE", `${name}: chat_template.jinja is not UTF-8`, { cause });
-  }
-}
-
-/** Token ids can be used without a tokenizer: what is wrong with it is for the first call that needs it to say. */
-function unusableTokenizer(error: unknown): Qwen3Error {
-  if (error instanceof Qwen3Error && error.code === "TOKENIZER_FILE") return error;
-  throw error;
-}
-
-function missingTokenizer(name: string): Qwen3Error {
-  return new Qwen3Error("TOKENIZER_MISSING", `${name} has no tokenizer.json: only token ids can be used`);
 }
