@@ -45,6 +45,8 @@ export interface MatrixWriter {
   write(firstRow: number, rows: Uint8Array | QuantizedRows): void;
   /** All rows must have been written. */
   finish(): Matrix;
+  /** The rows that are kept here, where others have the rest: only they need to be written. Left out: all. */
+  readonly range?: { readonly first: number; readonly end: number };
 }
 
 /** int8: one f32 scale per token, head and kind, and head_dim codes. */
@@ -114,8 +116,9 @@ export interface Backend {
   /**
    * @param source where rows come as bytes of another type than `format`: that type. They are converted to nearest, ties to even, or
    *   quantized as quantize-weights.ts says. `write` then throws CHECKPOINT_TENSOR for weights that the format cannot come near.
+   * @param parts the rows are so many equal parts (KV heads), none of which may be divided among threads. Left out: any row may.
    */
-  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter;
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType, parts?: number): MatrixWriter;
   createVector(values: Float32Array): Vector;
   /** @param pages how many there will be at most, where it is known: a backend of several memories shares the layers out by it */
   createKvStore(shape: KvShape, pages?: number): KvStore;
@@ -150,4 +153,12 @@ export interface Backend {
   rows(x: Tensor, indices: Int32Array): Tensor;
 
   close(): void;
+}
+
+/** A backend that computes at once, with tensors in memory that the host can reach. */
+export interface HostBackend extends Backend {
+  /** A tensor of no particular values. */
+  tensor(shape: readonly number[]): Tensor;
+  /** The values themselves, to read and to write: good until the next call of the backend. */
+  values(x: Tensor): Float32Array;
 }

@@ -7,7 +7,7 @@
  */
 import { type FloatType, widen } from "../core/dtype.ts";
 import { expF32 } from "../core/math.ts";
-import type { Backend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
+import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
 import { convertingWriter } from "./convert-rows.ts";
 import { appendEntry, attendOne, ReferenceKvStore } from "./reference-attention.ts";
 import { dequantizedRow, dot, quantizedProduct, type ReferenceMatrix } from "./reference-products.ts";
@@ -21,7 +21,7 @@ interface ReferenceTensor extends Tensor {
 interface ReferenceVector extends Vector {
   readonly data: Float32Array;
 }
-export class ReferenceBackend implements Backend {
+export class ReferenceBackend implements HostBackend {
   readonly name = "reference";
   readonly description = "reference, plain TypeScript";
   #bytes = 0;
@@ -84,6 +84,14 @@ export class ReferenceBackend implements Backend {
   input(values: Float32Array, shape: readonly number[]): Tensor {
     check.requireInput(values, shape);
     return tensor(shape, values.slice());
+  }
+
+  tensor(shape: readonly number[]): Tensor {
+    return tensor(shape);
+  }
+
+  values(x: Tensor): Float32Array {
+    return data(x);
   }
 
   reshape(x: Tensor, shape: readonly number[]): Tensor {

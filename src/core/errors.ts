@@ -16,6 +16,7 @@ export type ErrorCode =
   | "MEMORY_PLAN" // the plan does not fit the budget
   | "MEMORY_FULL" // an allocation failed
   | "BACKEND_UNAVAILABLE" // the host lacks what a backend needs, or a probe found it computing wrongly
+  | "BACKEND_LOST" // a thread that computes has died; the model can only be closed
   | "SAMPLER_LOGITS" // logits that cannot be sampled from: NaN, or everything masked
   | "CLOSED"; // the model or cache was closed
 

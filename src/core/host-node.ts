@@ -1,6 +1,6 @@
 /** Host facts by Node's modules, for Node, Deno and Bun. */
 import { readFile } from "node:fs/promises";
-import { totalmem } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { Qwen3Error } from "./errors.ts";
 
 /**
@@ -18,6 +18,15 @@ export function totalMemoryBytes(
     return container > 0 && container < machine ? container : machine;
   } catch {
     return undefined;
+  }
+}
+
+/** Processors that this process may use; 1 where asking is forbidden. */
+export function processors(available: () => number = availableParallelism): number {
+  try {
+    return available();
+  } catch {
+    return 1;
   }
 }
 

@@ -10,6 +10,8 @@ export interface Host {
   readonly nodeModules: boolean;
   /** The memory that this process may use at most; in browsers a lower bound in steps up to 8 GiB; undefined where unknown. */
   totalMemoryBytes(): Promise<number | undefined>;
+  /** How many threads this process may have at work at once; 1 where that is unknown. */
+  processors(): Promise<number>;
   /** The bytes behind a URL of a file of this package: `file:` by Node's modules where the host has them, else by fetch. */
   readFileUrl(url: URL): Promise<Uint8Array>;
 }
@@ -19,7 +21,7 @@ export interface HostGlobals {
   readonly Bun?: unknown;
   readonly Deno?: unknown;
   readonly process?: { readonly versions?: { readonly node?: string } };
-  readonly navigator?: { readonly userAgent?: string; readonly deviceMemory?: number };
+  readonly navigator?: { readonly userAgent?: string; readonly deviceMemory?: number; readonly hardwareConcurrency?: number };
   readonly window?: unknown;
   readonly WorkerGlobalScope?: unknown;
 }
@@ -32,6 +34,7 @@ export function detectHost(globals: HostGlobals = globalThis as HostGlobals): Ho
       name,
       nodeModules: false,
       totalMemoryBytes: async () => gibibytes && gibibytes * 1024 * 1024 * 1024,
+      processors: async () => globals.navigator?.hardwareConcurrency ?? 1,
       readFileUrl: fetchUrl,
     };
   }
@@ -39,6 +42,7 @@ export function detectHost(globals: HostGlobals = globalThis as HostGlobals): Ho
     name,
     nodeModules: true,
     totalMemoryBytes: async () => (await import("./host-node.ts")).totalMemoryBytes(),
+    processors: async () => (await import("./host-node.ts")).processors(),
     readFileUrl: async (url) => (url.protocol === "file:" ? (await import("./host-node.ts")).readFileUrl(url) : fetchUrl(url)),
   };
 }

@@ -41,7 +41,7 @@ export interface Executor {
   readonly bytesInUse: number;
   /** Steps are computed one after the other, in the order of the calls. */
   step(request: StepRequest): Promise<StepResult>;
-  close(): void;
+  close(): Promise<void> | void;
 }
 
 export class LocalExecutor implements Executor {

@@ -3,8 +3,7 @@
  */
 import type { KvType } from "../backend/backend.ts";
 import { KvCache, KvPool } from "../backend/kv-pages.ts";
-import { ReferenceBackend } from "../backend/reference.ts";
-import { createWasmBackend, type WasmOptions } from "../backend/wasm/backend.ts";
+import type { WasmOptions } from "../backend/wasm/backend.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
@@ -12,11 +11,12 @@ import type { GenerationConfig, ModelConfig } from "../formats/config.ts";
 import type { CheckpointSource } from "../formats/source.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
 import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from "../model/weight-format.ts";
-import { type LoadProgress, loadWeights } from "../model/weights.ts";
+import type { LoadProgress } from "../model/weights.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
-import { type Executor, LocalExecutor } from "./executor.ts";
-import { forInstances, type MemoryPlan, memoryPlan, mostKvBytes, mostKvPages, requireFit } from "./plan.ts";
+import type { Executor } from "./executor.ts";
+import { openExecutor } from "./open-executor.ts";
+import { type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
 import { Runner, type RunOptions } from "./runner.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 import { StepQueue } from "./step.ts";
@@ -38,6 +38,11 @@ export interface ModelOptions extends WeightOptions {
   readonly maxBatchedTokens?: number | undefined;
   /** Sequences that generate at once; more wait for their turn. Default 64. */
   readonly maxSequences?: number | undefined;
+  /**
+   * Threads that compute, with the same results whatever their number. Default: one for each processor, at most one for each KV head of
+   * the model; 1 for models below 64 MiB and for the reference backend. Where the host has no threads it is 1.
+   */
+  readonly threads?: number | undefined;
   /** A ready module for hosts that forbid compiling bytes, or a build to insist on. */
   readonly wasm?: WasmOptions | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -111,16 +116,8 @@ export class LocalModel {
       const plan = memoryPlan(checkpoint, await planOptions(options));
       requireFit(plan, checkpoint.config);
       const tokenizer = await tokenizerOrReason(checkpoint);
-      const backend =
-        options.backend === "reference" ? new ReferenceBackend() : await createWasmBackend(options.wasm, forInstances(plan));
-      try {
-        const weights = await loadWeights(backend, checkpoint, options);
-        const executor = new LocalExecutor(backend, checkpoint.config, weights, kvTypeOf(options), mostKvPages(plan));
-        return new LocalModel(checkpoint, executor, options, plan, tokenizer);
-      } catch (error) {
-        backend.close();
-        throw error;
-      }
+      const executor = await openExecutor(checkpoint, plan, { ...options, kvCache: kvTypeOf(options) });
+      return new LocalModel(checkpoint, executor, options, plan, tokenizer);
     } finally {
       await checkpoint.close();
     }
@@ -226,7 +223,7 @@ export class LocalModel {
     this.#closed = true;
     this.#engine.close();
     for (const cache of [...this.#caches]) cache.close();
-    this.executor.close();
+    await this.executor.close();
   }
 
   #requireOpen(): void {
@@ -251,8 +248,10 @@ export async function planOptions(options: ModelOptions): Promise<Parameters<typ
 const GIB = 1024 * 1024 * 1024;
 
 function requireModelOptions(options: ModelOptions): void {
-  const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, maxSequences, backend, kvCache, weights, activations } = options;
-  const positive = { ...(maxModelLen !== "auto" && { maxModelLen }), memoryBudgetBytes, maxBatchedTokens, maxSequences };
+  const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, maxSequences, threads } = options;
+  const { backend, kvCache, weights, activations } = options;
+  const sizes = { memoryBudgetBytes, maxBatchedTokens, maxSequences, threads };
+  const positive = { ...(maxModelLen !== "auto" && { maxModelLen }), ...sizes };
   for (const [name, value] of Object.entries(positive))
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
       throw new Qwen3Error(

@@ -83,6 +83,13 @@ export function forInstances(plan: MemoryPlan): { plannedBytes: number; stepByte
   return { plannedBytes: plan.weightBytes + mostKvBytes(plan), stepBytes: 4 * plan.activationBytes + STEP_BYTES };
 }
 
+/** The same for one thread of a team: an even share of the weights, the KV heads of the thread that has most of them, all of a step. */
+export function forThread(plan: MemoryPlan, kvHeads: number, threads: number): { plannedBytes: number; stepBytes: number } {
+  const kvShare = Math.ceil(kvHeads / threads) / kvHeads;
+  const plannedBytes = Math.ceil(plan.weightBytes / threads + mostKvBytes(plan) * kvShare);
+  return { plannedBytes, stepBytes: forInstances(plan).stepBytes };
+}
+
 const STEP_BYTES = 4 * 1024 * 1024;
 
 /** Refuses a plan that does not fit: CONTEXT_FULL past the model's own context, MEMORY_PLAN past the budget, with the numbers. */

@@ -11,6 +11,7 @@ import { OpenFiles } from "./open-files.ts";
 import { selectTensors, storedHeadDim } from "./qwen3-tensors.ts";
 import { readRange } from "./range.ts";
 import { readTensorList, type StoredTensor } from "./shards.ts";
+import { slices } from "./slices.ts";
 import { type CheckpointSource, openFolder } from "./source.ts";
 
 export interface CheckpointTensor {
@@ -19,8 +20,23 @@ export interface CheckpointTensor {
   readonly dtype: FloatType;
   readonly shape: readonly number[];
   readonly byteLength: number;
-  /** Whole rows (of the first dimension) in slices of at most `sliceBytes` (default 8 MiB, at least one row), in order. */
-  rows(options?: { sliceBytes?: number; signal?: AbortSignal }): AsyncIterable<{ firstRow: number; bytes: Uint8Array }>;
+  /**
+   * Whole rows (of the first dimension) in slices of at most `sliceBytes` (default 8 MiB, at least one row), in order: all of them, or
+   * those from `first` to before `end`. The next slice is read while one is used.
+   */
+  rows(options?: RowOptions): AsyncIterable<TensorSlice>;
+}
+
+export interface RowOptions {
+  readonly first?: number | undefined;
+  readonly end?: number | undefined;
+  readonly sliceBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TensorSlice {
+  readonly firstRow: number;
+  readonly bytes: Uint8Array;
 }
 
 export interface Checkpoint {
@@ -36,7 +52,6 @@ export interface Checkpoint {
   close(): Promise<void>;
 }
 
-const SLICE_BYTES = 8 * 1024 * 1024;
 const CONFIG_BYTES = 1024 * 1024;
 const SIDE_FILE_BYTES = 64 * 1024 * 1024;
 
@@ -83,20 +98,9 @@ function streamed(name: string, tensor: StoredTensor & { readonly dtype: FloatTy
   const { dtype, shape, byteLength, byteOffset, source } = tensor;
   const rowCount = shape[0]!; // selectTensors has checked: one or two dimensions, none of them 0
   const rowBytes = byteLength / rowCount;
-  return {
-    name,
-    dtype,
-    shape,
-    byteLength,
-    async *rows({ sliceBytes = SLICE_BYTES, signal } = {}) {
-      if (!Number.isSafeInteger(sliceBytes) || sliceBytes < 1)
-        throw new Qwen3Error("ARGUMENT", `sliceBytes is ${sliceBytes}; a whole number of bytes from 1 up is needed`);
-      const sliceRows = Math.max(1, Math.floor(sliceBytes / rowBytes));
-      for (let firstRow = 0; firstRow < rowCount; firstRow += sliceRows) {
-        files.checkOpen();
-        const rows = Math.min(sliceRows, rowCount - firstRow);
-        yield { firstRow, bytes: await readRange(source, byteOffset + firstRow * rowBytes, rows * rowBytes, signal) };
-      }
-    },
+  const read = (first: number, end: number, signal?: AbortSignal) => {
+    files.checkOpen();
+    return readRange(source, byteOffset + first * rowBytes, (end - first) * rowBytes, signal);
   };
+  return { name, dtype, shape, byteLength, rows: (options) => slices(rowCount, rowBytes, read, options) };
 }

@@ -3,7 +3,7 @@
  *
  * Tensors stream in slices of rows to the place where the backend uses them; nothing is held twice. A tied lm_head is the embedding.
  */
-import type { Backend, Matrix, Vector } from "../backend/backend.ts";
+import type { Backend, Matrix, MatrixWriter, Vector } from "../backend/backend.ts";
 import { widen } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint, CheckpointTensor } from "../formats/checkpoint.ts";
@@ -68,10 +68,14 @@ export interface LoadOptions extends WeightOptions {
  * Streams every tensor of the checkpoint into the backend, quantized on the way if `weights` says so. Errors: those of reading,
  * CHECKPOINT_TENSOR for weights that their new type cannot hold, MEMORY_FULL, the signal's reason.
  */
-export async function loadWeights(backend: Backend, checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Qwen3Weights> {
+export async function loadWeights(
+  backend: Backend,
+  checkpoint: Pick<Checkpoint, "name" | "config" | "tensors" | "tensorBytes">,
+  options: LoadOptions = {},
+): Promise<Qwen3Weights> {
   let loadedBytes = 0;
-  const slices = async function* (tensor: CheckpointTensor) {
-    for await (const slice of tensor.rows({ signal: options.signal })) {
+  const slices = async function* (tensor: CheckpointTensor, range?: MatrixWriter["range"]) {
+    for await (const slice of tensor.rows({ ...range, signal: options.signal })) {
       options.signal?.throwIfAborted();
       yield slice;
       loadedBytes += slice.bytes.length;
@@ -84,11 +88,12 @@ export async function loadWeights(backend: Backend, checkpoint: Checkpoint, opti
     return tensor;
   };
 
-  const linear = async (name: string): Promise<Linear> => {
+  const { num_hidden_layers, num_key_value_heads, tie_word_embeddings } = checkpoint.config;
+  const linear = async (name: string, parts?: number): Promise<Linear> => {
     const tensor = stored(name);
     const [rows = 0, cols = 0] = tensor.shape;
-    const writer = backend.createMatrix(rows, cols, weightFormat(tensor.dtype, options), tensor.dtype);
-    for await (const { firstRow, bytes } of slices(tensor)) named(tensor.name, () => writer.write(firstRow, bytes));
+    const writer = backend.createMatrix(rows, cols, weightFormat(tensor.dtype, options), tensor.dtype, parts);
+    for await (const { firstRow, bytes } of slices(tensor, writer.range)) named(tensor.name, () => writer.write(firstRow, bytes));
     return { name, weight: writer.finish() };
   };
   const norm = async (name: string): Promise<Norm> => {
@@ -103,9 +108,9 @@ export async function loadWeights(backend: Backend, checkpoint: Checkpoint, opti
     input_layernorm: await norm(`${name}.input_layernorm`),
     self_attn: {
       name: `${name}.self_attn`,
-      q_proj: await linear(`${name}.self_attn.q_proj`),
-      k_proj: await linear(`${name}.self_attn.k_proj`),
-      v_proj: await linear(`${name}.self_attn.v_proj`),
+      q_proj: await linear(`${name}.self_attn.q_proj`, num_key_value_heads),
+      k_proj: await linear(`${name}.self_attn.k_proj`, num_key_value_heads),
+      v_proj: await linear(`${name}.self_attn.v_proj`, num_key_value_heads),
       o_proj: await linear(`${name}.self_attn.o_proj`),
       q_norm: await norm(`${name}.self_attn.q_norm`),
       k_norm: await norm(`${name}.self_attn.k_norm`),
@@ -119,7 +124,6 @@ export async function loadWeights(backend: Backend, checkpoint: Checkpoint, opti
     },
   });
 
-  const { num_hidden_layers, tie_word_embeddings } = checkpoint.config;
   const embed_tokens = await linear("model.embed_tokens");
   const layers: DecoderLayer[] = [];
   for (let i = 0; i < num_hidden_layers; i++) layers.push(await decoderLayer(`model.layers.${i}`));

@@ -7,7 +7,7 @@
  */
 import type { FloatType } from "../../core/dtype.ts";
 import { Qwen3Error } from "../../core/errors.ts";
-import type { Backend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "../backend.ts";
+import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "../backend.ts";
 import * as check from "../shapes.ts";
 import { Arena, ArenaTensor } from "./arena.ts";
 import { convertingWriter } from "./converting-writer.ts";
@@ -33,47 +33,68 @@ export interface WasmOptions {
   readonly instanceBytes?: number | undefined;
 }
 
+/** Kernels that compute rightly on this machine. Another thread of it may use them as they are. */
+export interface ChosenKernels {
+  readonly module: WebAssembly.Module;
+  /** Whether attention over an int8 cache may use relaxed dots. */
+  readonly relaxedAttention: boolean;
+}
+
+/** What is known of what will be asked of a backend. */
+export type Planned = Pick<InstanceOptions, "plannedBytes" | "stepBytes" | "watch">;
+
 /** What the probes' operands take, many times over. */
 const TRIAL_BYTES = 16 * 1024 * 1024;
 
+/** The wasm backend with the fastest kernels that compute rightly here. Errors: those of `chooseKernels`, MEMORY_FULL. */
+export async function createWasmBackend(options: WasmOptions = {}, planned: Planned = {}): Promise<WasmBackend> {
+  return openWasmBackend(await chooseKernels(options), options, planned);
+}
+
 /**
- * The wasm backend with the fastest kernels that compute rightly here.
+ * The fastest kernels that compute rightly here.
  *
- * @param planned what is known of what will be asked of it
- * @throws BACKEND_UNAVAILABLE with the reason for each build that was tried; MEMORY_FULL
+ * @throws BACKEND_UNAVAILABLE with the reason for each build that was tried
  */
-export async function createWasmBackend(
-  options: WasmOptions = {},
-  planned: Pick<InstanceOptions, "plannedBytes" | "stepBytes" | "watch"> = {},
-): Promise<WasmBackend> {
-  const { module, build = "auto", maximumBytes, instanceBytes } = options;
+export async function chooseKernels({ module, build = "auto" }: WasmOptions = {}): Promise<ChosenKernels> {
   if (build !== "auto" && build !== "simd" && build !== "relaxed")
     throw new Qwen3Error("ARGUMENT", `wasm.build is ${build}; allowed: "auto", "simd", "relaxed"`);
   const candidates = module ? (["module"] as const) : build === "auto" ? (["relaxed", "simd"] as const) : [build];
   const reasons: string[] = [];
   for (const candidate of candidates) {
-    const kernels = await probed(candidate === "module" ? module! : loadModule(candidate)).catch((error: Error) => error);
-    if (!(kernels instanceof Error)) return new WasmBackend(kernels, { maximumBytes, instanceBytes, ...planned });
-    reasons.push(`${candidate}: ${kernels.message}`);
+    const chosen = await probed(candidate === "module" ? module! : loadModule(candidate)).catch((error: Error) => error);
+    if (!(chosen instanceof Error)) return chosen;
+    reasons.push(`${candidate}: ${chosen.message}`);
   }
   throw new Qwen3Error("BACKEND_UNAVAILABLE", `no WebAssembly kernels can be used here: ${reasons.join("; ")}`);
 }
 
-/** What makes the kernels of a module, with the dots that are right here. @throws Error saying what is wrong with it */
-async function probed(module: WebAssembly.Module | Promise<WebAssembly.Module>): Promise<Instantiate> {
-  const compiled = await module;
-  const plain: Instantiate = ({ memory }) => instantiate(compiled, memory);
-  const relaxed: Instantiate = (memory) => withRelaxedAttention(plain(memory));
-  const trial = new WasmBackend(plain, { maximumBytes: TRIAL_BYTES });
+/** The kernels of a module, with the dots that are right here. @throws Error saying what is wrong with it */
+async function probed(compiling: WebAssembly.Module | Promise<WebAssembly.Module>): Promise<ChosenKernels> {
+  const module = await compiling;
+  const trial = openWasmBackend({ module, relaxedAttention: false }, { maximumBytes: TRIAL_BYTES });
   const wrong = await probe(trial);
   const isRelaxed = trial.instances.home.kernels.relaxed.value === 1;
   trial.close();
   if (wrong !== undefined) throw new Error(`it computes wrongly: ${wrong}`);
-  if (!isRelaxed) return plain;
-  const unsigned = new WasmBackend(relaxed, { maximumBytes: TRIAL_BYTES });
-  const attends = await attendsExactly(unsigned);
+  if (!isRelaxed) return { module, relaxedAttention: false };
+  const unsigned = openWasmBackend({ module, relaxedAttention: true }, { maximumBytes: TRIAL_BYTES });
+  const relaxedAttention = await attendsExactly(unsigned);
   unsigned.close();
-  return attends ? relaxed : plain;
+  return { module, relaxedAttention };
+}
+
+/** The wasm backend with kernels that were chosen before, in memories of its own. @throws MEMORY_FULL */
+export function openWasmBackend(
+  { module, relaxedAttention }: ChosenKernels,
+  { maximumBytes, instanceBytes }: Pick<WasmOptions, "maximumBytes" | "instanceBytes"> = {},
+  planned: Planned = {},
+): WasmBackend {
+  const makeKernels: Instantiate = ({ memory }) => {
+    const kernels = instantiate(module, memory);
+    return relaxedAttention ? withRelaxedAttention(kernels) : kernels;
+  };
+  return new WasmBackend(makeKernels, { maximumBytes, instanceBytes, ...planned });
 }
 
 interface WasmVector extends Vector {
@@ -81,7 +102,7 @@ interface WasmVector extends Vector {
   readonly address: number;
 }
 
-export class WasmBackend implements Backend {
+export class WasmBackend implements HostBackend {
   readonly name = "wasm";
   readonly description: string;
   /** Everything lies in them; tests look inside. */
@@ -142,6 +163,14 @@ export class WasmBackend implements Backend {
     const out = this.#make(shape);
     this.#memory.floats(out.storage.address, values.length).set(values);
     return out;
+  }
+
+  tensor(shape: readonly number[]): Tensor {
+    return this.#make(shape);
+  }
+
+  values(x: Tensor): Float32Array {
+    return this.#memory.floats(this.#at(x), check.sizeOf(x.shape));
   }
 
   reshape(x: Tensor, shape: readonly number[]): Tensor {

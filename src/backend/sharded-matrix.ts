@@ -1,0 +1,71 @@
+/** A matrix whose rows are shared out among the threads of a team; each keeps its own range and passes over the others'. */
+import { bytesPerValue, type FloatType } from "../core/dtype.ts";
+import { Qwen3Error } from "../core/errors.ts";
+import type { Matrix, MatrixFormat, MatrixWriter, QuantizedRows } from "./backend.ts";
+import * as check from "./shapes.ts";
+
+export class ShardedMatrix implements Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  readonly format: MatrixFormat;
+  /** The rows of each thread. */
+  readonly bounds: readonly number[];
+  /** This thread's rows; undefined where it has none. */
+  readonly own: Matrix | undefined;
+
+  constructor(rows: number, cols: number, format: MatrixFormat, bounds: readonly number[], own: Matrix | undefined) {
+    this.rows = rows;
+    this.cols = cols;
+    this.format = format;
+    this.bounds = bounds;
+    this.own = own;
+  }
+}
+
+/** @param writer of this thread's rows, if it has any */
+export function shardedWriter(
+  { rows, cols, format }: Matrix,
+  bounds: readonly number[],
+  index: number,
+  writer: MatrixWriter | undefined,
+  source: FloatType | undefined,
+): MatrixWriter {
+  const stored: MatrixFormat = source === undefined ? format : { type: source };
+  const [first, end] = [bounds[index]!, bounds[index + 1]!];
+  return {
+    range: { first, end },
+    write(firstRow, slice) {
+      const count = check.requireRows({ rows, cols, format: stored }, firstRow, slice);
+      const [from, to] = [Math.max(first, firstRow), Math.min(end, firstRow + count)];
+      if (!writer || from >= to) return;
+      const own = rowsOf(slice, from - firstRow, to - firstRow, cols, stored);
+      try {
+        writer.write(from - first, own);
+      } catch (cause) {
+        if (!(cause instanceof Qwen3Error) || cause.code !== "CHECKPOINT_TENSOR" || first === 0) throw cause;
+        throw new Qwen3Error(cause.code, `of the rows from ${first} on, ${cause.message}`, { cause });
+      }
+    },
+    finish: () => new ShardedMatrix(rows, cols, format, bounds, writer?.finish()),
+  };
+}
+
+function rowsOf(
+  slice: Uint8Array | QuantizedRows,
+  from: number,
+  to: number,
+  cols: number,
+  format: MatrixFormat,
+): Uint8Array | QuantizedRows {
+  if (slice instanceof Uint8Array) {
+    const rowBytes = "group" in format ? 0 : cols * bytesPerValue[format.type];
+    return slice.subarray(from * rowBytes, to * rowBytes);
+  }
+  const groups = check.groupsOf(format, cols);
+  const { codes, scales, minimums } = slice;
+  return {
+    codes: codes.subarray(from * cols, to * cols),
+    scales: scales.subarray(from * groups, to * groups),
+    ...(minimums && { minimums: minimums.subarray(from * groups, to * groups) }),
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * The caller's side of a team: its threads, asked one thing at a time, all of them together.
+ *
+ * A thread that answers with a typed error fails the request, and the team goes on. One that dies, or throws what nobody meant to throw,
+ * is the end of the team: whatever was asked and will be asked fails with BACKEND_LOST.
+ */
+import { SharedLink } from "../backend/team-link.ts";
+import { Qwen3Error } from "../core/errors.ts";
+import { type ErrorReport, errorOf, type FromMember, type TeamRequest, type ToMember } from "./team-messages.ts";
+import type { StartThread, Thread } from "./threads.ts";
+
+type Answer = Extract<FromMember, { kind: "done" | "failed" }>;
+type RowsRequest = Extract<FromMember, { kind: "rows" }>;
+
+/** What all threads are at. */
+interface Round {
+  readonly answers: (Answer | undefined)[];
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Qwen3Error) => void;
+}
+
+export class TeamThreads {
+  readonly memory = SharedLink.memory();
+  readonly #threads: readonly Thread[];
+  readonly #bytesInUse: number[];
+  readonly #serve: (request: RowsRequest, index: number) => void;
+  #last: Promise<unknown> = Promise.resolve();
+  #round: Round | undefined;
+  #ended: Qwen3Error | undefined;
+
+  /** @param serve answers a thread that asks for rows of the checkpoint */
+  constructor(start: StartThread, count: number, serve: (request: RowsRequest, index: number) => void) {
+    this.#serve = serve;
+    this.#bytesInUse = Array.from({ length: count }, () => 0);
+    this.#threads = this.#bytesInUse.map((_, index) =>
+      start(`qwen3 ${index + 1}/${count}`, {
+        message: (message) => this.#receive(index, message as FromMember),
+        lost: (cause) => this.#lose(index, (cause as Error)?.message ?? String(cause)),
+      }),
+    );
+  }
+
+  get count(): number {
+    return this.#threads.length;
+  }
+
+  get bytesInUse(): number {
+    return this.#bytesInUse.reduce((sum, bytes) => sum + bytes, this.#ended ? 0 : this.memory.byteLength);
+  }
+
+  /**
+   * Asks all threads, once they have answered everything before.
+   *
+   * @returns what the first thread answers
+   * @throws the threads' error; BACKEND_LOST or CLOSED once the team has ended
+   */
+  ask<T>(request: (index: number) => TeamRequest): Promise<T> {
+    const answer = this.#last.then(() => this.#ask(request));
+    this.#last = answer.catch(() => undefined);
+    return answer as Promise<T>;
+  }
+
+  /** Asks for what is to be done before anything that is asked later. There is no going on without it: failing is the team's end. */
+  order(request: TeamRequest): void {
+    this.ask(() => request).catch((error: Qwen3Error) => this.#fail(`${request.kind}: ${error.message}`));
+  }
+
+  /** Answers one thread's question, in the middle of a request. */
+  tell(index: number, message: ToMember, transfer?: readonly Transferable[]): void {
+    if (!this.#ended) this.#threads[index]!.post(message, transfer);
+  }
+
+  /** Ends all threads; what is not answered by now fails with CLOSED. */
+  close(): Promise<void> {
+    return this.#end(new Qwen3Error("CLOSED", "the threads were closed"));
+  }
+
+  #ask(request: (index: number) => TeamRequest): Promise<unknown> {
+    if (this.#ended) throw this.#ended;
+    SharedLink.reset(this.memory);
+    return new Promise((resolve, reject) => {
+      this.#round = { answers: this.#threads.map(() => undefined), resolve, reject };
+      for (const [index, thread] of this.#threads.entries()) {
+        thread.hold(true);
+        thread.post(request(index));
+      }
+    });
+  }
+
+  #receive(index: number, message: FromMember): void {
+    if (this.#ended) return;
+    if (message.kind === "rows") this.#serve(message, index);
+    else if (message.kind === "failed" && message.error.code === undefined) this.#lose(index, message.error.message);
+    else this.#answered(index, message);
+  }
+
+  #answered(index: number, answer: Answer): void {
+    if (answer.kind === "done") this.#bytesInUse[index] = answer.bytesInUse;
+    const round = this.#round!;
+    round.answers[index] = answer;
+    if (round.answers.includes(undefined)) return;
+    this.#round = undefined;
+    for (const thread of this.#threads) thread.hold(false);
+    const errors = round.answers.flatMap((answer) => (answer?.kind === "failed" ? [answer.error] : []));
+    const [first] = round.answers;
+    if (errors.length > 0) round.reject(errorOf(cause(errors)));
+    else if (first?.kind === "done") round.resolve(first.value);
+  }
+
+  #lose(index: number, reason: string): void {
+    this.#fail(`thread ${index + 1} of ${this.count}: ${reason}`);
+  }
+
+  #fail(reason: string): void {
+    void this.#end(new Qwen3Error("BACKEND_LOST", `what computes has failed, and the model with it: ${reason}`));
+  }
+
+  async #end(error: Qwen3Error): Promise<void> {
+    if (!this.#ended) {
+      this.#ended = error;
+      this.#bytesInUse.fill(0);
+      SharedLink.fail(this.memory);
+      this.#round?.reject(error);
+      this.#round = undefined;
+    }
+    await Promise.all(this.#threads.map((thread) => thread.end()));
+  }
+}
+
+/** The error that came first, not those of threads that only waited for the one which had it. */
+function cause(errors: readonly ErrorReport[]): ErrorReport {
+  return errors.find(({ code }) => code !== "BACKEND_LOST") ?? errors[0]!;
+}
