@@ -4,7 +4,7 @@ import { ShardedBackend } from "../backend/sharded.ts";
 import { SharedLink } from "../backend/team-link.ts";
 import { openWasmBackend } from "../backend/wasm/backend.ts";
 import type { CheckpointTensor } from "../formats/checkpoint.ts";
-import { slices } from "../formats/slices.ts";
+import { type ReadRowRange, type ReadRows, slices } from "../formats/slices.ts";
 import { loadWeights } from "../model/weights.ts";
 import { LocalExecutor } from "./executor.ts";
 import {
@@ -23,7 +23,7 @@ export class TeamMember {
   readonly #post: Post;
   /** Requests are answered one after the other. */
   #last: Promise<void> = Promise.resolve();
-  readonly #rows = new Map<number, { resolve: (bytes: Uint8Array) => void; reject: (error: unknown) => void }>();
+  readonly #rows = new Map<number, { resolve: (rows: ReadRows) => void; reject: (error: unknown) => void }>();
   #asked = 0;
   #memory: SharedArrayBuffer | undefined;
   #link: SharedLink | undefined;
@@ -91,10 +91,11 @@ export class TeamMember {
   /** A tensor whose rows come from the caller. */
   #asking(tensor: Omit<CheckpointTensor, "rows">): CheckpointTensor {
     const { name, shape, byteLength } = tensor;
-    const read = (first: number, end: number) =>
-      new Promise<Uint8Array>((resolve, reject) => {
-        this.#rows.set(++this.#asked, { resolve, reject });
-        this.#post({ kind: "rows", id: this.#asked, tensor: name, first, end });
+    const read: ReadRowRange = (first, end, _, into) =>
+      new Promise((resolve, reject) => {
+        const id = ++this.#asked;
+        this.#rows.set(id, { resolve, reject });
+        this.#post({ kind: "rows", id, tensor: name, first, end, into }, into ? [into] : []);
       });
     return { ...tensor, rows: (options) => slices(shape[0]!, byteLength / shape[0]!, read, options) };
   }
@@ -102,7 +103,7 @@ export class TeamMember {
   #receiveRows({ id, bytes, error }: RowsReply): void {
     const asked = this.#rows.get(id)!;
     this.#rows.delete(id);
-    if (bytes) asked.resolve(bytes);
+    if (bytes) asked.resolve({ bytes, spare: bytes.buffer as ArrayBuffer });
     else asked.reject(errorOf(error!));
   }
 }

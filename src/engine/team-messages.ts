@@ -47,8 +47,19 @@ export interface RowsReply {
 
 export type ToMember = TeamRequest | RowsReply;
 
+/** Asks for rows of a tensor. */
+export interface RowsRequest {
+  readonly kind: "rows";
+  readonly id: number;
+  readonly tensor: string;
+  readonly first: number;
+  readonly end: number;
+  /** Memory that they may be put into. */
+  readonly into: ArrayBuffer | undefined;
+}
+
 export type FromMember =
-  | { readonly kind: "rows"; readonly id: number; readonly tensor: string; readonly first: number; readonly end: number }
+  | RowsRequest
   | { readonly kind: "done"; readonly value: unknown; readonly bytesInUse: number }
   | { readonly kind: "failed"; readonly error: ErrorReport };
 

@@ -6,11 +6,17 @@
  */
 import { SharedLink } from "../backend/team-link.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import { type ErrorReport, errorOf, type FromMember, type TeamRequest, type ToMember } from "./team-messages.ts";
+import {
+  type ErrorReport,
+  errorOf,
+  type FromMember,
+  type RowsRequest,
+  type TeamRequest,
+  type ToMember,
+} from "./team-messages.ts";
 import type { StartThread, Thread } from "./threads.ts";
 
 type Answer = Extract<FromMember, { kind: "done" | "failed" }>;
-type RowsRequest = Extract<FromMember, { kind: "rows" }>;
 
 /** What all threads are at. */
 interface Round {

@@ -30,9 +30,9 @@ export class TeamExecutor implements Executor {
     const { count, start, signal, kvCache } = options;
     signal?.throwIfAborted();
     const weights = new ServedWeights(checkpoint, options);
-    const threads: TeamThreads = new TeamThreads(start, count, async ({ id, tensor, first, end }, index) => {
+    const threads: TeamThreads = new TeamThreads(start, count, async ({ id, ...wanted }, index) => {
       try {
-        const bytes = await weights.rows(tensor, first, end, index);
+        const bytes = await weights.rows(wanted, index);
         threads.tell(index, { kind: "rows", id, bytes }, [bytes.buffer as ArrayBuffer]);
       } catch (error) {
         threads.tell(index, { kind: "rows", id, error: reportOf(error) });

@@ -11,7 +11,7 @@ import { OpenFiles } from "./open-files.ts";
 import { selectTensors, storedHeadDim } from "./qwen3-tensors.ts";
 import { readRange } from "./range.ts";
 import { readTensorList, type StoredTensor } from "./shards.ts";
-import { slices } from "./slices.ts";
+import { type ReadRowRange, slices } from "./slices.ts";
 import { type CheckpointSource, openFolder } from "./source.ts";
 
 export interface CheckpointTensor {
@@ -32,6 +32,8 @@ export interface RowOptions {
   readonly end?: number | undefined;
   readonly sliceBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Memory for slices to be read into. What slices lie in is put there when the next one is asked for, and then used again. */
+  readonly spares?: ArrayBuffer[] | undefined;
 }
 
 export interface TensorSlice {
@@ -98,9 +100,12 @@ function streamed(name: string, tensor: StoredTensor & { readonly dtype: FloatTy
   const { dtype, shape, byteLength, byteOffset, source } = tensor;
   const rowCount = shape[0]!; // selectTensors has checked: one or two dimensions, none of them 0
   const rowBytes = byteLength / rowCount;
-  const read = (first: number, end: number, signal?: AbortSignal) => {
+  const read: ReadRowRange = async (first, end, signal, into) => {
     files.checkOpen();
-    return readRange(source, byteOffset + first * rowBytes, (end - first) * rowBytes, signal);
+    const bytes = await readRange(source, byteOffset + first * rowBytes, (end - first) * rowBytes, signal, into);
+    const { buffer } = bytes;
+    const isWhole = buffer === into || bytes.byteLength === buffer.byteLength; // else others may have something beside it
+    return { bytes, spare: isWhole && buffer instanceof ArrayBuffer ? buffer : undefined };
   };
   return { name, dtype, shape, byteLength, rows: (options) => slices(rowCount, rowBytes, read, options) };
 }

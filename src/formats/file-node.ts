@@ -34,10 +34,10 @@ export async function fileSource(path: string, signal?: AbortSignal): Promise<By
   const source: ByteSource = {
     name: path,
     size: stats.size,
-    read: (offset, length, signal) =>
+    read: (offset, length, signal, into) =>
       reading(path, signal, async () => {
         checkRange(source, offset, length);
-        const bytes = new Uint8Array(length);
+        const bytes = into ? new Uint8Array(into, 0, length) : new Uint8Array(length);
         for (let filled = 0; filled < length; ) {
           const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
           if (bytesRead === 0)

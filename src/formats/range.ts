@@ -29,9 +29,15 @@ function problemOf(error: unknown): string {
 }
 
 /** Reads from any source, also a caller's own: exactly `length` bytes or a typed error. */
-export async function readRange(source: ByteSource, offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function readRange(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  signal?: AbortSignal,
+  into?: ArrayBuffer,
+): Promise<Uint8Array> {
   checkRange(source, offset, length);
-  const bytes = await reading(source.name, signal, () => source.read(offset, length, signal));
+  const bytes = await reading(source.name, signal, () => source.read(offset, length, signal, into));
   signal?.throwIfAborted();
   if (!(bytes instanceof Uint8Array) || bytes.length !== length)
     throw new Qwen3Error("SOURCE_READ", `${source.name}: asked for ${length} bytes at ${offset}, got ${bytes?.length}`);

@@ -15,8 +15,12 @@ export interface ByteSource {
   readonly name: string;
   /** In bytes, fixed while the source is open. */
   readonly size: number;
-  /** Exactly `length` bytes from `offset` on, in an array that the caller may keep and change. */
-  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Exactly `length` bytes from `offset` on, in an array that the caller may keep and change.
+   *
+   * @param into of at least `length` bytes; a source may put them at its beginning, to spare the host new memory
+   */
+  read(offset: number, length: number, signal?: AbortSignal, into?: ArrayBuffer): Promise<Uint8Array>;
   close?(): Promise<void> | void;
 }
 

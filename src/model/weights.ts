@@ -74,8 +74,9 @@ export async function loadWeights(
   options: LoadOptions = {},
 ): Promise<Qwen3Weights> {
   let loadedBytes = 0;
+  const spares: ArrayBuffer[] = [];
   const slices = async function* (tensor: CheckpointTensor, range?: MatrixWriter["range"]) {
-    for await (const slice of tensor.rows({ ...range, signal: options.signal })) {
+    for await (const slice of tensor.rows({ ...range, signal: options.signal, spares })) {
       options.signal?.throwIfAborted();
       yield slice;
       loadedBytes += slice.bytes.length;
