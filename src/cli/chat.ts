@@ -4,7 +4,6 @@ import type { ChatMessage, ChatOptions, ChatResult, Qwen3, Tool } from "../index
 import { AnswerWriter, writeAnswer } from "./answer.ts";
 import { closingLine } from "./closing-line.ts";
 import type { ChatValues } from "./commands.ts";
-import { converse } from "./conversation.ts";
 import { readMessage } from "./input.ts";
 import { toGenerateOptions, toTemplateOptions, withModel } from "./model.ts";
 import { UsageError } from "./options.ts";
@@ -16,9 +15,11 @@ export async function chat(values: ChatValues, positionals: readonly string[], s
   const message = await readMessage(positionals, streams);
   if (message === undefined && values.json) throw new UsageError("--json needs a prompt");
   const options: ChatOptions = { ...toGenerateOptions(values), ...toTemplateOptions(values), ...(tools && { tools }) };
-  await withModel(values, streams, (model) =>
-    message === undefined ? converse(model, values, options, streams) : answerOnce(model, values, options, message, streams),
-  );
+  await withModel(values, streams, async (model) => {
+    if (message !== undefined) return answerOnce(model, values, options, message, streams);
+    const { converse } = await import("./conversation.ts");
+    return converse(model, values, options, streams);
+  });
 }
 
 async function answerOnce(

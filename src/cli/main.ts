@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 /** The program `qwen3`: gives the process's streams to the commands, and their exit code back. */
-import { describe, runProgram } from "./program.ts";
+import module from "node:module";
+
+// Compiled code is kept from one run to the next, by versions of Node that can.
+(module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
+const { describe, runProgram } = await import("./program.ts");
 
 const interrupt = new AbortController();
 // Only the first: a second Ctrl-C ends a program that does not stop by itself.

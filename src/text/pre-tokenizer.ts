@@ -2,10 +2,6 @@
  * Cuts text into the pieces that merging never crosses, as UTF-8. Qwen's pattern is read by a scanner of its own, because a regular
  * expression overflows the engine's stack on a few megabytes of letters; any other pattern goes to the library.
  */
-import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
-import { Qwen3Error } from "../core/errors.ts";
-import { shown } from "../formats/json.ts";
-
 /** Receives a piece: bytes start..end-1 of `bytes`. */
 export type TakePiece = (bytes: Uint8Array, start: number, end: number) => void;
 export type PreTokenizer = (text: string, take: TakePiece) => void;
@@ -15,31 +11,19 @@ export const qwenPattern =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /** @throws Qwen3Error TOKENIZER_FILE for a pattern that cannot be understood */
-export function createPreTokenizer(pattern: string): PreTokenizer {
+export async function createPreTokenizer(pattern: string): Promise<PreTokenizer> {
   const encoder = new TextEncoder();
   if (pattern === qwenPattern) {
     const classes = new CharacterClasses();
     return (text, take) => scanQwen(encoder.encode(text), classes, take);
   }
-  const split = librarySplit(pattern);
+  const split = (await import("./library-split.ts")).librarySplit(pattern); // takes its time to load, and Qwen's need it not
   return (text, take) => {
     for (const piece of split(text)) {
       const bytes = encoder.encode(piece);
       take(bytes, 0, bytes.length);
     }
   };
-}
-
-/** The library's splitting by a pattern, which knows Oniguruma's dialect; its tokenizer is made without a vocabulary. */
-function librarySplit(pattern: string): (text: string) => string[] {
-  const pre_tokenizer = { type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false };
-  const model = { type: "BPE", vocab: {}, merges: [] };
-  const definition = { model, pre_tokenizer, normalizer: null, post_processor: null, decoder: null, added_tokens: [] };
-  try {
-    return (new LibraryTokenizer(definition, {}) as { pre_tokenizer: (text: string) => string[] }).pre_tokenizer;
-  } catch (cause) {
-    throw new Qwen3Error("TOKENIZER_FILE", `tokenizer.json: the pattern ${shown(pattern)} is not understood`, { cause });
-  }
 }
 
 const letter = 1;

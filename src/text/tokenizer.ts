@@ -57,10 +57,15 @@ export class Tokenizer {
   private readonly specialTokens: SpecialTokens;
   private readonly surrounding: SurroundingTokens;
 
-  private constructor(definition: TokenizerDefinition, templates: ChatTemplates, specialTokens: SpecialTokens) {
+  private constructor(
+    definition: TokenizerDefinition,
+    preTokenize: PreTokenizer,
+    templates: ChatTemplates,
+    specialTokens: SpecialTokens,
+  ) {
     const { vocab, added } = definition;
     this.normalize = definition.normalizer === "NFC" ? nfc : (text) => text;
-    this.preTokenize = createPreTokenizer(definition.pattern);
+    this.preTokenize = preTokenize;
     this.added = new Map(added.map((token) => [token.id, token]));
     this.pairs = new BytePairEncoder(vocab, definition.merges, new Set(this.added.keys()));
     this.vocab = vocab;
@@ -80,10 +85,11 @@ export class Tokenizer {
   }
 
   /** @throws Qwen3Error TOKENIZER_FILE if a file is broken or describes a tokenizer that is not supported */
-  static fromFiles(files: TokenizerFiles): Tokenizer {
+  static async fromFiles(files: TokenizerFiles): Promise<Tokenizer> {
     const { templates, specialTokens } = readTokenizerConfig(files.tokenizerConfigJson);
     const own = files.chatTemplate === undefined ? templates : new Map([["default", files.chatTemplate]]);
-    return new Tokenizer(readTokenizerFile(files.tokenizerJson), own, specialTokens);
+    const definition = readTokenizerFile(files.tokenizerJson);
+    return new Tokenizer(definition, await createPreTokenizer(definition.pattern), own, specialTokens);
   }
 
   /** The tokens of trusted text: added and control tokens that are written in it are recognised. */

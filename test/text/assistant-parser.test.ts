@@ -10,7 +10,7 @@ import type { ChatMessage } from "../../src/text/messages.ts";
 import { parseToolCall } from "../../src/text/tool-call.ts";
 import { nanoTokenizer, qwen3Tokenizer } from "./tokenizers.ts";
 
-const nano = nanoTokenizer();
+const nano = await nanoTokenizer();
 
 /** The parts of a message that a model wrote as `ids`, neighbours of one type joined. */
 function parse(ids: readonly number[], options: AssistantParserOptions = {}): AssistantPart[] {
@@ -132,8 +132,8 @@ test("a tokenizer without the tags knows text only", () => {
   assert.equal(parser.push(7, "<think>"), [text("<think>")]);
 });
 
-test("a message that was parsed becomes, as history, the tokens that the model wrote", () => {
-  const qwen3 = qwen3Tokenizer();
+test("a message that was parsed becomes, as history, the tokens that the model wrote", async () => {
+  const qwen3 = await qwen3Tokenizer();
   const question: ChatMessage = { role: "user", content: "Hi" };
   const prompt = qwen3.encodeChat([question], { addGenerationPrompt: true });
   const end = qwen3.encode("<|im_end|>\n");

@@ -24,8 +24,8 @@ const texts = fc.array(fc.oneof(fc.constantFrom(...fragments), fc.string({ unit:
 const text = texts.map((pieces) => pieces.join("").replaceAll("\u017f", ""));
 
 for (const [name, tokenizer, json] of [
-  ["nano's", nanoTokenizer(), nanoJson()],
-  ["Qwen3's", qwen3Tokenizer(), qwen3Json],
+  ["nano's", await nanoTokenizer(), nanoJson()],
+  ["Qwen3's", await qwen3Tokenizer(), qwen3Json],
 ] as const) {
   const reference = library(json);
   test(`any text has the library's tokens, with ${name} vocabulary`, () => {
@@ -43,7 +43,7 @@ for (const [name, tokenizer, json] of [
   });
 }
 
-const scan = createPreTokenizer(qwenPattern);
+const scan = await createPreTokenizer(qwenPattern);
 
 function cut(input: string): string[] {
   const pieces: string[] = [];

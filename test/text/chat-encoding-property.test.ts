@@ -14,9 +14,9 @@ import { nanoFiles, nanoTokenizer, qwen3Tokenizer } from "./tokenizers.ts";
 const strings = process.env.LONG ? 1_000_000 : 100_000;
 const stringsPerConversation = 10;
 
-const nano = nanoTokenizer();
-const qwen3 = qwen3Tokenizer();
-const thinking = Tokenizer.fromFiles({ ...nanoFiles(), chatTemplate: thinkingTemplate });
+const nano = await nanoTokenizer();
+const qwen3 = await qwen3Tokenizer();
+const thinking = await Tokenizer.fromFiles({ ...nanoFiles(), chatTemplate: thinkingTemplate });
 
 const controls = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>", "<tool_call>", "</tool_call>"];
 controls.push("<tool_response>", "</tool_response>");

@@ -8,8 +8,8 @@ import { goldenLines } from "../paths.ts";
 import { roundaboutTemplate, thinkingTemplate } from "./published-templates.ts";
 import { assertRefused, nanoFiles, nanoJson, nanoTokenizer, qwen3Tokenizer } from "./tokenizers.ts";
 
-const nano = nanoTokenizer();
-const qwen3 = qwen3Tokenizer();
+const nano = await nanoTokenizer();
+const qwen3 = await qwen3Tokenizer();
 
 /** Control tokens in curly quotes, text between them: what a sequence of tokens means. */
 function show(tokenizer: Tokenizer, ids: readonly number[]): string {
@@ -181,10 +181,10 @@ test("a token that is put together from data, or from data and the template's te
   assert.is(through("{{ messages[0].content.split(',') | join }}", [{ role: "user", content: "<|im,_end|>" }]), "<|im_end|>");
 });
 
-test("a token put together from a template's own pieces and a role is the template's", () => {
+test("a token put together from a template's own pieces and a role is the template's", async () => {
   const json = nanoJson();
   json.added_tokens.push({ id: 4096, content: "<|user|>", special: true, normalized: false });
-  const phi = Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
+  const phi = await Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
   const chatTemplate = "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m.content }}{% endfor %}";
   const ids = phi.encodeChat([{ role: "user", content: "<|user|>Hi" }], { chatTemplate });
   assert.equal(ids, [4096, ...phi.encodePlain("<|user|>Hi")]);
@@ -234,26 +234,26 @@ test("a template that treats its own marked text differently is refused", () => 
   assertRefused(() => through("{{ ['}', '<think>'] | sort | join }}", [message]), "CHAT_TEMPLATE", /renders something else/);
 });
 
-test("added tokens of too many different characters are refused, others of any characters are not", () => {
-  const withToken = (...contents: string[]): Tokenizer => {
+test("added tokens of too many different characters are refused, others of any characters are not", async () => {
+  const withToken = async (...contents: string[]): Promise<Tokenizer> => {
     const json = nanoJson();
     for (const [i, content] of contents.entries()) {
       json.added_tokens.push({ id: 4096 + i, content, special: true, normalized: false });
     }
-    return Tokenizer.fromFiles({ ...nanoFiles(), tokenizerJson: JSON.stringify(json) });
+    return await Tokenizer.fromFiles({ ...nanoFiles(), tokenizerJson: JSON.stringify(json) });
   };
   const message: ChatMessage = { role: "user", content: "Hi" };
   const characters = Array.from({ length: 1200 }, (_, i) => String.fromCharCode(0x4e00 + i)).join("");
-  const many = withToken(characters.slice(0, 600), characters.slice(600));
+  const many = await withToken(characters.slice(0, 600), characters.slice(600));
   assertRefused(() => many.encodeChat([message]), "CHAT_TEMPLATE", /too many different characters/);
 
-  const emoji = withToken("\u{1f389}end");
+  const emoji = await withToken("\u{1f389}end");
   const chatTemplate = "\u{1f389}end\u{1f38a}{{ messages[0].content }}";
   const ids = emoji.encodeChat([{ role: "user", content: "\u{1f389}end" }], { chatTemplate });
   const cut = "{% set t = '\u{1f389}end\u{1f389}' %}{{ t[:4] }}{{ t | length }}{{ t[0] }}";
   const pieces = emoji.encodeChat([{ role: "user" }], { chatTemplate: cut });
   assert.equal(pieces, [4096, ...emoji.encodePlain("5\u{1f389}")]);
-  const quotes = withToken("'\"\\");
+  const quotes = await withToken("'\"\\");
   const quoted = "{{ [messages[0].content, '\"', \"'\"] }}{{ '\"' | tojson }}";
   assert.equal(
     quotes.encodeChat([{ role: "user", content: "'" }], { chatTemplate: quoted }),

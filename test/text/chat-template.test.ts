@@ -12,8 +12,8 @@ interface GoldenChat {
   prompt: string;
 }
 
-const nano = nanoTokenizer();
-const qwen3 = qwen3Tokenizer();
+const nano = await nanoTokenizer();
+const qwen3 = await qwen3Tokenizer();
 const hello: ChatMessage = { role: "user", content: "Hello" };
 
 /** What a template renders of one user message that says Hello. */

@@ -6,7 +6,7 @@ import { StopStrings } from "../../src/text/stop-strings.ts";
 import { fittedSlope, nearlyLinear } from "./slope.ts";
 import { qwen3Tokenizer } from "./tokenizers.ts";
 
-const qwen3 = qwen3Tokenizer();
+const qwen3 = await qwen3Tokenizer();
 const sizes = [1 << 14, 1 << 15, 1 << 16, 1 << 17];
 const mebibytes4 = 4 << 20;
 

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { assertRefused, nanoJson } from "./tokenizers.ts";
+import { assertRejected, nanoJson } from "./tokenizers.ts";
 
 const text = { Sequence: { id: "A", type_id: 0 } };
 const special = (id: string): object => ({ SpecialToken: { id, type_id: 0 } });
@@ -17,7 +17,7 @@ const special_tokens = {
 const template = (...single: unknown[]): object => ({ type: "TemplateProcessing", single, pair: [], special_tokens });
 const sequence = (...processors: unknown[]): object => ({ type: "Sequence", processors });
 
-const withPostProcessor = (post_processor: unknown): Tokenizer =>
+const withPostProcessor = (post_processor: unknown): Promise<Tokenizer> =>
   Tokenizer.fromFiles({ tokenizerJson: JSON.stringify({ ...nanoJson(), post_processor }) });
 
 const added: readonly (readonly [what: string, postProcessor: unknown, before: number[], after: number[]])[] = [
@@ -34,10 +34,10 @@ const added: readonly (readonly [what: string, postProcessor: unknown, before: n
   ],
 ];
 for (const [what, postProcessor, before, after] of added) {
-  test(`addSpecialTokens: ${what}`, () => {
-    const tokenizer = withPostProcessor(postProcessor);
+  test(`addSpecialTokens: ${what}`, async () => {
+    const tokenizer = await withPostProcessor(postProcessor);
     const plain = tokenizer.encode("Hello<|im_end|> world");
-    assert.equal(plain, withPostProcessor(undefined).encode("Hello<|im_end|> world"));
+    assert.equal(plain, (await withPostProcessor(undefined)).encode("Hello<|im_end|> world"));
     assert.equal(tokenizer.encode("Hello<|im_end|> world", { addSpecialTokens: false }), plain);
     assert.equal(tokenizer.encode("Hello<|im_end|> world", { addSpecialTokens: true }), [...before, ...plain, ...after]);
     assert.equal(tokenizer.encode("", { addSpecialTokens: true }), [...before, ...after]);
@@ -58,7 +58,7 @@ const refused: readonly (readonly [what: string, postProcessor: unknown, message
   ["an id that is text", template(text, special("broken")), /single\[1\]: an id is "4070"; a token id is/],
 ];
 for (const [what, postProcessor, message] of refused) {
-  test(`refuses ${what}`, () => assertRefused(() => withPostProcessor(postProcessor), "TOKENIZER_FILE", message));
+  test(`refuses ${what}`, () => assertRejected(() => withPostProcessor(postProcessor), "TOKENIZER_FILE", message));
 }
 
 test.run();

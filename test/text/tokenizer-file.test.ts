@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { readTokenizerFile } from "../../src/text/tokenizer-file.ts";
-import { assertRefused, nanoJson } from "./tokenizers.ts";
+import { assertRefused, assertRejected, nanoJson } from "./tokenizers.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each case breaks the file somewhere else
 type Break = (json: any) => void;
@@ -53,10 +53,10 @@ const cases: readonly (readonly [what: string, change: Break, message: RegExp])[
 ];
 
 for (const [what, change, message] of cases) {
-  test(`refuses ${what}`, () => {
+  test(`refuses ${what}`, async () => {
     const json = nanoJson();
     change(json);
-    assertRefused(() => Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) }), "TOKENIZER_FILE", message);
+    await assertRejected(() => Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) }), "TOKENIZER_FILE", message);
   });
 }
 
@@ -108,10 +108,10 @@ test("reads merges in the older notation, and fills in the flags that a token le
   assert.equal(readTokenizerFile(JSON.stringify(json)).added, []);
 });
 
-test("a token outside of the byte-level alphabet stands for itself", () => {
+test("a token outside of the byte-level alphabet stands for itself", async () => {
   const json = nanoJson();
   json.model.vocab["\u6f22\u5b57"] = 5000;
-  const tokenizer = Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
+  const tokenizer = await Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
   assert.is(tokenizer.decode([5000]), "\u6f22\u5b57");
   assert.is(tokenizer.vocabSize, 5001);
 });

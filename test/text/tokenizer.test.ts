@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { goldenLines } from "../paths.ts";
-import { assertRefused, nanoFiles, nanoJson, nanoTokenizer, qwen3Tokenizer } from "./tokenizers.ts";
+import { assertRefused, assertRejected, nanoFiles, nanoJson, nanoTokenizer, qwen3Tokenizer } from "./tokenizers.ts";
 
 interface GoldenText {
   text: string;
@@ -12,8 +12,8 @@ interface GoldenText {
   decoded_without_special: string;
 }
 
-const nano = nanoTokenizer();
-const qwen3 = qwen3Tokenizer();
+const nano = await nanoTokenizer();
+const qwen3 = await qwen3Tokenizer();
 const golden = goldenLines<GoldenText>("text", "tokenizer.jsonl");
 
 test("encodes and decodes the golden texts as Hugging Face tokenizers does", () => {
@@ -84,30 +84,30 @@ test("text is normalized, around added tokens and not across them", () => {
 });
 
 /** Nano's tokenizer with one more added token, of id 4096. */
-function withToken(flags: Record<string, unknown>): Tokenizer {
+function withToken(flags: Record<string, unknown>): Promise<Tokenizer> {
   const json = nanoJson();
   json.added_tokens.push({ id: 4096, special: false, normalized: false, ...flags });
   return Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
 }
 
-test("added tokens take whitespace along, or need a word's edge, as their flags say", () => {
+test("added tokens take whitespace along, or need a word's edge, as their flags say", async () => {
   const texts = (tokenizer: Tokenizer, text: string) => tokenizer.encode(text).map((id) => tokenizer.decode([id]));
-  assert.equal(texts(withToken({ content: "[X]", lstrip: true }), "a \u3000[X] b"), ["a", "[X]", " b"]);
-  assert.equal(texts(withToken({ content: "[X]", rstrip: true }), "a [X] \n b"), ["a", " ", "[X]", "b"]);
-  assert.equal(texts(withToken({ content: "[X]", rstrip: true, lstrip: true }), "[X] [X]"), ["[X]", "[X]"]);
-  const word = withToken({ content: "zq", single_word: true });
+  assert.equal(texts(await withToken({ content: "[X]", lstrip: true }), "a \u3000[X] b"), ["a", "[X]", " b"]);
+  assert.equal(texts(await withToken({ content: "[X]", rstrip: true }), "a [X] \n b"), ["a", " ", "[X]", "b"]);
+  assert.equal(texts(await withToken({ content: "[X]", rstrip: true, lstrip: true }), "[X] [X]"), ["[X]", "[X]"]);
+  const word = await withToken({ content: "zq", single_word: true });
   assert.equal(
     ["zq", "(zq)", "azq", "zq1", "zq_", "\u{1d400}zq", "zq\u{1d400}", "zq-"].map((text) => word.encode(text).includes(4096)),
     [true, true, false, false, false, false, false, true],
   );
   // The longest token at the first place counts.
-  const [longer] = withToken({ content: "<think>!" }).encode("<think>!");
+  const [longer] = (await withToken({ content: "<think>!" })).encode("<think>!");
   assert.is(longer, 4096);
 });
 
-test("added tokens marked normalized are found in the normalized text, the others in the text as given", () => {
-  const normalized = withToken({ content: "e\u0301x", normalized: true });
-  const given = withToken({ content: "e\u0301x" });
+test("added tokens marked normalized are found in the normalized text, the others in the text as given", async () => {
+  const normalized = await withToken({ content: "e\u0301x", normalized: true });
+  const given = await withToken({ content: "e\u0301x" });
   assert.equal(normalized.encode("\u00e9x"), [4096]);
   assert.equal(normalized.encode("e\u0301x"), [4096]);
   assert.equal(given.encode("e\u0301x"), [4096]);
@@ -115,10 +115,10 @@ test("added tokens marked normalized are found in the normalized text, the other
   assert.not.ok(normalized.encodePlain("\u00e9x").includes(4096));
 });
 
-test("another pattern than Qwen's goes to the library and means what it says", () => {
+test("another pattern than Qwen's goes to the library and means what it says", async () => {
   const json = nanoJson();
   json.pre_tokenizer.pretokenizers[0].pattern.Regex = "[a-z]{2}|\\p{N}+";
-  const other = Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
+  const other = await Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
   assert.is(nano.encode("ing").length, 1);
   assert.equal(
     other.encode("ing\u00e9 42"),
@@ -126,10 +126,10 @@ test("another pattern than Qwen's goes to the library and means what it says", (
   );
 });
 
-test("a tokenizer without a normalizer takes text as it is", () => {
+test("a tokenizer without a normalizer takes text as it is", async () => {
   const json = nanoJson();
   json.normalizer = null;
-  const bare = Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
+  const bare = await Tokenizer.fromFiles({ tokenizerJson: JSON.stringify(json) });
   assert.is(bare.decode(bare.encode("cafe\u0301")), "cafe\u0301");
   assert.is(nano.decode(nano.encode("cafe\u0301")), "caf\u00e9");
 });
@@ -139,22 +139,21 @@ test("what is not a string is refused", () => {
   assertRefused(() => nano.encodePlain(undefined as never), "ARGUMENT", /text is undefined/);
 });
 
-test("the template comes from chat_template.jinja, else tokenizer_config.json, else the call", () => {
+test("the template comes from chat_template.jinja, else tokenizer_config.json, else the call", async () => {
   const files = nanoFiles();
   const message = { role: "user", content: "Hi" } as const;
   const config = (chat_template: unknown) =>
     Tokenizer.fromFiles({ ...files, chatTemplate: undefined as never, tokenizerConfigJson: JSON.stringify({ chat_template }) });
-  assert.is(Tokenizer.fromFiles({ ...files, chatTemplate: "jinja" }).applyChatTemplate([message]), "jinja");
-  assert.is(config("config").applyChatTemplate([message]), "config");
-  assert.is(config("config").applyChatTemplate([message], { chatTemplate: "call" }), "call");
-  assertRefused(() => config(null).applyChatTemplate([message]), "CHAT_TEMPLATE", /no chat template/);
-  assertRefused(
-    () => Tokenizer.fromFiles({ tokenizerJson: files.tokenizerJson }).encodeChat([message]),
-    "CHAT_TEMPLATE",
-    /no chat/,
-  );
+  assert.is((await Tokenizer.fromFiles({ ...files, chatTemplate: "jinja" })).applyChatTemplate([message]), "jinja");
+  const configured = await config("config");
+  assert.is(configured.applyChatTemplate([message]), "config");
+  assert.is(configured.applyChatTemplate([message], { chatTemplate: "call" }), "call");
+  const without = await config(null);
+  assertRefused(() => without.applyChatTemplate([message]), "CHAT_TEMPLATE", /no chat template/);
+  const bare = await Tokenizer.fromFiles({ tokenizerJson: files.tokenizerJson });
+  assertRefused(() => bare.encodeChat([message]), "CHAT_TEMPLATE", /no chat/);
 
-  const several = config([
+  const several = await config([
     { name: "default", template: "plain" },
     { name: "tool_use", template: "tools" },
   ]);
@@ -163,13 +162,13 @@ test("the template comes from chat_template.jinja, else tokenizer_config.json, e
   assert.is(several.applyChatTemplate([message], { chatTemplate: "tool_use" }), "tools");
 });
 
-test("broken configurations are refused", () => {
+test("broken configurations are refused", async () => {
   const config = (json: unknown) => () => Tokenizer.fromFiles({ ...nanoFiles(), tokenizerConfigJson: JSON.stringify(json) });
-  assertRefused(config({ chat_template: 1 }), "TOKENIZER_FILE", /chat_template is a number/);
-  assertRefused(config({ chat_template: [null] }), "TOKENIZER_FILE", /chat_template\[0\]/);
-  assertRefused(config({ eos_token: 1 }), "TOKENIZER_FILE", /eos_token/);
-  assertRefused(config({ additional_special_tokens: [{}] }), "TOKENIZER_FILE", /additional_special_tokens\[0\]/);
-  assertRefused(config([]), "TOKENIZER_FILE", /tokenizer_config.json cannot be read: it holds an array/);
+  await assertRejected(config({ chat_template: 1 }), "TOKENIZER_FILE", /chat_template is a number/);
+  await assertRejected(config({ chat_template: [null] }), "TOKENIZER_FILE", /chat_template\[0\]/);
+  await assertRejected(config({ eos_token: 1 }), "TOKENIZER_FILE", /eos_token/);
+  await assertRejected(config({ additional_special_tokens: [{}] }), "TOKENIZER_FILE", /additional_special_tokens\[0\]/);
+  await assertRejected(config([]), "TOKENIZER_FILE", /tokenizer_config.json cannot be read: it holds an array/);
 });
 
 test.run();

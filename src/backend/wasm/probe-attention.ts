@@ -2,12 +2,14 @@
  * Whether attention over an int8 cache may use relaxed dots with codes up to 255. An engine may multiply them as signed numbers, or
  * saturate sums of products; both change bits, so it is tried on codes of the largest magnitude, against the definition.
  */
-import type { Backend, Tensor } from "../backend.ts";
+import type { Backend, Segment, Tensor } from "../backend.ts";
 import { KvCache, KvPool } from "../kv-pages.ts";
 import { ReferenceBackend } from "../reference.ts";
 import type { Kernels } from "./kernels.ts";
 
-const TOKENS = 40;
+/** A whole block and a part of one; the last tokens ask. */
+const TOKENS = 36;
+const ASKING = 3;
 const HEADS = 4;
 const HEAD_DIM = 16;
 
@@ -23,18 +25,23 @@ export async function attendsExactly(backend: Backend): Promise<boolean> {
 function attended(b: Backend): Promise<Float32Array> {
   const store = b.createKvStore({ layers: 1, kvHeads: 1, headDim: HEAD_DIM, type: "int8" });
   const cache = new KvCache(new KvPool(store));
-  cache.reserve(TOKENS);
-  const segments = [cache.segment(TOKENS)];
+  const input = (tokens: number, heads: number, seed: number): Tensor =>
+    b.input(
+      Float32Array.from({ length: tokens * heads * HEAD_DIM }, (_, i) => value(Math.floor(i / HEAD_DIM), i % HEAD_DIM, seed)),
+      [tokens, heads, HEAD_DIM],
+    );
+  const append = (tokens: number): Segment[] => {
+    cache.reserve(tokens);
+    const segments = [cache.segment(tokens)];
+    const entries = input(tokens, 1, 1);
+    b.appendKv(segments, 0, entries, entries);
+    cache.commit(tokens);
+    return segments;
+  };
   let result: Promise<Float32Array> | undefined;
   b.scope(() => {
-    const input = (heads: number, seed: number): Tensor =>
-      b.input(
-        Float32Array.from({ length: TOKENS * heads * HEAD_DIM }, (_, i) => value(Math.floor(i / HEAD_DIM), i % HEAD_DIM, seed)),
-        [TOKENS, heads, HEAD_DIM],
-      );
-    const entries = input(1, 1);
-    b.appendKv(segments, 0, entries, entries);
-    result = b.read(b.attention(input(HEADS, 3), segments, 0, 1 / 4096));
+    append(TOKENS - ASKING);
+    result = b.read(b.attention(input(ASKING, HEADS, 3), append(ASKING), 0, 1 / 4096));
     return undefined;
   });
   store.close();
