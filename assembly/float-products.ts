@@ -49,6 +49,11 @@ export function matmulF16(x: usize, w: usize, y: usize, tokens: i32, rows: i32, 
   }
 }
 
+/** `timesPanel` for a panel that was widened elsewhere. */
+export function timesPanelF32(x: usize, panel: usize, y: usize, tokens: i32, rows: i32, cols: i32, yBytes: usize): void {
+  timesPanel<f32>(x, panel, y, tokens, rows, cols, yBytes);
+}
+
 /** All tokens through the rows of one panel, two tokens at a time; y's rows are yBytes apart. */
 function timesPanel<T>(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, yBytes: usize): void {
   const xBytes = <usize>cols << 2;

@@ -4,13 +4,15 @@ export { attention } from "./attention";
 export { attentionInt8, attentionInt8Relaxed } from "./attention-int8";
 export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./convert";
 export { exp } from "./exp";
-export { matmulBf16, matmulF16, matmulF32 } from "./float-products";
+export { matmulBf16, matmulF16, matmulF32, timesPanelF32 } from "./float-products";
 export { appendKv } from "./kv";
 export { appendInt8 } from "./kv-int8";
 export { rmsNorm } from "./norm";
-export { packInt4, packInt8, unpackInt4, unpackInt8 } from "./pack";
-export { quantize } from "./quantize";
+export { packInt4, packInt8, packScales, unpackInt4, unpackInt8 } from "./pack";
+export { quantizeNarrow, quantizeUnsigned, quantizeWide } from "./quantize";
 export { largestMagnitude, quantizeInt4, quantizeInt4Range, quantizeInt8 } from "./quantize-weights";
-export { CHUNK_BYTES as chunkBytes, RELAXED as relaxed } from "./quantized-dots";
-export { matmulInt4, matmulInt8 } from "./quantized-products";
+export { RELAXED as relaxed } from "./quantized-dots";
+export {
+  matmulInt4Narrow, matmulInt4Unsigned, matmulInt4Wide, matmulInt8Unsigned, matmulInt8Wide,
+} from "./quantized-products";
 export { rope } from "./rope";

@@ -1,60 +1,104 @@
 /**
- * Rows of quantized weights into and out of the layout of quantized-products.ts: pieces of 8 columns, in tiles of 4 rows by 4
- * columns. Bytes of a row in a tile are 4 neighbours, so a row is written and read 32 bits at a time, 16 bytes apart.
+ * Rows of quantized weights into and out of blocks (quantized-panel.ts). A row's codes in a tile are 4 neighbours in memory, so a row is
+ * written and read 32 bits at a time.
  */
+import { narrow4F16 } from "./f16";
 import { storeRest } from "./floats";
+import { Int4, Int8, isInt8, octetBytes } from "./quantized-panel";
+import { F16, F32, scaleBytes, widenScales } from "./quantized-scales";
 
-/** Row `row` of codes i8 [cols]. The block's padding is left as it is. */
-export function packInt8(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32): void {
-  const to = weights + <usize>(row >> 2) * (paddedCols << 2) + ((row & 3) << 2);
-  for (let k = 0; k < cols; k += 4) store<u32>(to + (<usize>k << 2), fourCodes(codes + k, cols - k));
+/** Row `row` of codes u8 [cols]; `zero` fills up to `paddedCols`. */
+export function packInt8(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32, zero: i32): void {
+  pack<Int8>(codes, weights, row, cols, paddedCols, zero);
 }
 
-/** Row `row` of codes u8 [cols], 0..15: columns 0..3 of every 8 into the low halves of the bytes, 4..7 into the high ones. */
-export function packInt4(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32): void {
-  const to = weights + <usize>(row >> 2) * (paddedCols << 1) + ((row & 3) << 2);
-  for (let k = 0; k < cols; k += 8)
-    store<u32>(to + (<usize>k << 1), fourCodes(codes + k, cols - k) | (fourCodes(codes + k + 4, cols - k - 4) << 4));
+/** Row `row` of codes u8 [cols], 0..15. */
+export function packInt4(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32, zero: i32): void {
+  pack<Int4>(codes, weights, row, cols, paddedCols, zero);
+}
+
+@inline function pack<W>(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32, zero: i32): void {
+  let to = place<W>(weights, row, paddedCols);
+  for (let k = 0; k < paddedCols; k += 8, to += octetBytes<W>()) {
+    const low = fourCodes(codes + k, cols - k, zero);
+    const high = fourCodes(codes + k + 4, cols - k - 4, zero);
+    if (isInt8<W>()) {
+      store<u32>(to, low);
+      store<u32>(to, high, 32);
+    } else store<u32>(to, low | (high << 4));
+  }
+}
+
+/** Where a row's first four codes lie. */
+@inline function place<W>(weights: usize, row: i32, paddedCols: i32): usize {
+  return weights + <usize>(row >> 3) * (<usize>(paddedCols >> 3) * octetBytes<W>()) + (<usize>(row & 7) << 2);
 }
 
 /** The first `count` of four codes, then zeros. */
-@inline function fourCodes(codes: usize, count: i32): u32 {
+@inline function fourCodes(codes: usize, count: i32, zero: i32): u32 {
   if (count >= 4) return load<u32>(codes);
-  let word: u32 = 0;
-  for (let i = 0; i < count; i++) word |= <u32>load<u8>(codes + i) << (i << 3);
+  let word: u32 = zero * 0x01010101;
+  for (let i = 0; i < count; i++) word = (word & ~(0xff << (i << 3))) | (<u32>load<u8>(codes + i) << (i << 3));
   return word;
 }
 
-/** Row `row` as f32: out[k] = code * scale + 0. */
-export function unpackInt8(weights: usize, scales: usize, row: i32, cols: i32, group: i32, groups: i32, out: usize): void {
-  const from = weights + <usize>(row >> 2) * ((groups * group) << 2) + ((row & 3) << 2);
-  const scale = scales + (<usize>(row >> 2) * groups << 4) + ((row & 3) << 2);
-  for (let k = 0; k < cols; k += 4) {
-    const codes = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(from + (<usize>k << 2))));
-    const at = <usize>(k / group) << 4;
-    storeUpTo4(out + (<usize>k << 2), dequantize(codes, scale + at, 0), cols - k);
+/** Scales, or minimums, f32 [groups] of row `row`, to where the row's block keeps them; kind is F32, F16 or BF16. */
+export function packScales(values: usize, scales: usize, row: i32, groups: i32, kind: i32): void {
+  const bytes: usize = kind == F32 ? 4 : 2;
+  const end = values + (<usize>groups << 2);
+  let to = scales + <usize>(row >> 3) * groups * bytes * 8 + <usize>(row & 7) * bytes;
+  for (let p = values; p < end; p += 4, to += 8 * bytes) {
+    const value = v128.load32_splat(p);
+    if (kind == F32) v128.store32_lane(to, value, 0);
+    else if (kind == F16) v128.store16_lane(to, narrow4F16(value), 0);
+    else v128.store16_lane(to, value, 1); // the upper half
   }
 }
 
-/** Row `row` as f32: out[k] = code * scale + minimum, or (code - 8) * scale + 0 without minimums. */
-export function unpackInt4(
-  weights: usize, scales: usize, minimums: usize, row: i32, cols: i32, group: i32, groups: i32, out: usize,
+/**
+ * Row `row` as f32: out[k] = (code - zero) * scale + minimum, or + 0 without minimums.
+ *
+ * @param scratch room for the block's scales and minimums, [groups][8] f32 each
+ */
+export function unpackInt8(
+  weights: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
+  scratch: usize,
 ): void {
-  const from = weights + <usize>(row >> 2) * ((groups * group) << 1) + ((row & 3) << 2);
-  const side = (<usize>(row >> 2) * groups << 4) + ((row & 3) << 2);
-  const zero = i32x4.splat(minimums ? 0 : 8);
-  for (let k = 0; k < cols; k += 4) {
-    const pair = load<u32>(from + (<usize>(k >> 3) << 4));
-    const nibbles = (k & 4 ? pair >> 4 : pair) & 0x0f0f0f0f;
-    const codes = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(i32x4.splat(nibbles)));
-    const at = side + (<usize>(k / group) << 4);
-    storeUpTo4(out + (<usize>k << 2), dequantize(i32x4.sub(codes, zero), scales + at, minimums ? minimums + at : 0), cols - k);
+  unpack<Int8>(weights, scales, minimums, kind, row, cols, groups, group, zero, out, scratch);
+}
+
+export function unpackInt4(
+  weights: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
+  scratch: usize,
+): void {
+  unpack<Int4>(weights, scales, minimums, kind, row, cols, groups, group, zero, out, scratch);
+}
+
+@inline function unpack<W>(
+  weights: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
+  scratch: usize,
+): void {
+  const skipped = <usize>(row >> 3) * scaleBytes(kind, groups, group);
+  const within = <usize>(row & 7) << 2;
+  const s = widenScales(scales + skipped, kind, groups, group, 0, groups, scratch) + within;
+  const m = minimums ? widenScales(minimums + skipped, kind, groups, group, 0, groups, scratch + (<usize>groups << 5)) + within : 0;
+  let from = place<W>(weights, row, groups * group);
+  for (let k = 0; k < cols; k += 8, from += octetBytes<W>()) {
+    const at = <usize>(k / group) << 5;
+    const scale = v128.load32_splat(s + at);
+    const minimum = m ? v128.load32_splat(m + at) : f32x4.splat(0);
+    const first = load<u32>(from);
+    const low = isInt8<W>() ? first : first & 0x0f0f0f0f;
+    const high = isInt8<W>() ? load<u32>(from, 32) : (first >> 4) & 0x0f0f0f0f;
+    const to = out + (<usize>k << 2);
+    storeUpTo4(to, dequantize(low, zero, scale, minimum), cols - k);
+    if (cols - k > 4) storeUpTo4(to + 16, dequantize(high, zero, scale, minimum), cols - k - 4);
   }
 }
 
-@inline function dequantize(codes: v128, scale: usize, minimum: usize): v128 {
-  const product = f32x4.mul(f32x4.convert_i32x4_s(codes), v128.load32_splat(scale));
-  return f32x4.add(product, minimum ? v128.load32_splat(minimum) : f32x4.splat(0));
+@inline function dequantize(codes: u32, zero: i32, scale: v128, minimum: v128): v128 {
+  const wide = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(i32x4.splat(codes)));
+  return f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.sub(wide, i32x4.splat(zero))), scale), minimum);
 }
 
 @inline function storeUpTo4(p: usize, v: v128, count: i32): void {

@@ -2,7 +2,7 @@
  * One row of f32 weights to codes: the arithmetic of src/backend/quantize-weights.ts.
  *
  *   x      [cols] f32, finite and within ±65504
- *   codes  [cols] i8 (int8), or u8 0..15 (int4)
+ *   codes  [cols] u8: code + 128 (int8), or 0..15 (int4)
  *   scales, minimums [ceil(cols / group)] f32, each of them an f16 number
  *
  * In the search for the least error the lanes are scales that are tried: every weight goes to all of them, so that errors sum up in
@@ -32,7 +32,7 @@ export function quantizeInt8(x: usize, codes: usize, scales: usize, cols: i32, g
     const short = f32x4.lt(f32x4.mul(nearest, f32x4.splat(127)), extent);
     const scale = f32x4.extract_lane(v128.bitselect(widenHalf(i32x4.add(half, i32x4.splat(1))), nearest, short), 0);
     store<f32>(to, scale);
-    storeCodes(from, codes + k, count, scale, 0, -127, 127, 0);
+    storeCodes(from, codes + k, count, scale, 0, -127, 127, 128);
   }
 }
 
@@ -146,7 +146,7 @@ function bestRange(x: usize, count: i32, low: v128, range: v128, scale: usize, m
     const value = f32x4.mul(f32x4.sub(v128.load(x + (<usize>i << 2)), shift), inverse);
     const code = i32x4.sub(f32x4.pmin(f32x4.pmax(f32x4.add(value, round), least), most), bias);
     const narrow = i16x8.narrow_i32x4_s(code, code);
-    v128.store32_lane(codes + i, i8x16.narrow_i16x8_s(narrow, narrow), 0);
+    v128.store32_lane(codes + i, i8x16.narrow_i16x8_u(narrow, narrow), 0);
   }
   for (; i < count; i++) {
     const value = f32x4.mul(f32x4.sub(v128.load32_splat(x + (<usize>i << 2)), shift), inverse);

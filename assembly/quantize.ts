@@ -1,22 +1,57 @@
 /**
  * Activations as int8, group by group: the arithmetic of `quantizeActivations` in src/backend/quantize.ts.
  *
- *   x [tokens, cols] f32
- *   codes [tokens][groups][group / 8] chunks of 8 codes (quantized-dots.ts), zeros past the last column
- *   sums  [tokens][groups] of { f32 scale, i32 sum of the group's codes }
+ *   x      [tokens, cols] f32
+ *   codes  [tokens / lanes][padded cols / 4][lanes] of a token's codes for a tile (quantized-dots.ts), zeros past the last column
+ *   infos  [tokens / lanes][groups] { scale f32, sum i32, start }[lanes]: three runs of `lanes` words
+ *
+ * `lanes` is how many tokens a product takes at once (`lanesOf`); what is left over of the tokens comes one by one. `sum` adds up the
+ * group's codes. `start` is what a row's dot product begins with, -zero * sum: as i32, or where Narrow adds up the whole group in 16 bits
+ * as two i16, of columns 0 and 1 and of columns 2 and 3 of every four.
  */
-import { CHUNK_BYTES, storeChunk } from "./quantized-dots";
 import { loadRest } from "./floats";
+import { codeBytes, isNarrow, isWide, lanesOf, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
+
+/** { scale, sum, start } of one token and group. */
+export const INFO_BYTES: usize = 12;
 
 const SMALLEST_SCALED: i32 = 27 << 23; // the bits of 2^-100
 const INFINITY: i32 = 255 << 23;
 
-export function quantize(x: usize, codes: usize, sums: usize, tokens: i32, cols: i32, group: i32): void {
-  let chunk = codes;
-  let info = sums;
+export function quantizeWide(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
+  quantizeAll<Wide>(x, codes, infos, tokens, cols, group, zero);
+}
+
+export function quantizeUnsigned(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
+  quantizeAll<Unsigned>(x, codes, infos, tokens, cols, group, zero);
+}
+
+export function quantizeNarrow(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
+  quantizeAll<Narrow>(x, codes, infos, tokens, cols, group, zero);
+}
+
+function quantizeAll<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
+  const lanes = lanesOf<P>(group);
+  const together = tokens - (tokens % lanes);
+  const groups = (cols + group - 1) / group;
+  quantize<P>(x, codes, infos, together, cols, group, lanes, zero);
+  const rest = x + ((<usize>together * cols) << 2);
+  const restCodes = codes + <usize>(together * groups * (group >> 2)) * codeBytes<P>();
+  quantize<P>(rest, restCodes, infos + <usize>(together * groups) * INFO_BYTES, tokens - together, cols, group, 1, zero);
+}
+
+function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, lanes: i32, zero: i32): void {
+  const groups = (cols + group - 1) / group;
+  const step = <usize>lanes * codeBytes<P>(); // from a token's codes for a tile to those for the next
+  const run = <usize>lanes << 2;
+  const inPairs = isNarrow<P>() && group <= NARROW_COLUMNS;
   for (let t = 0; t < tokens; t++) {
     const row = x + ((<usize>t * cols) << 2);
-    for (let k = 0; k < cols; k += group, info += 8) {
+    const lane = <usize>(t % lanes);
+    const batch = <usize>(t / lanes) * groups;
+    let to = codes + batch * (group >> 2) * step + (lane << 2);
+    let info = infos + batch * INFO_BYTES * lanes + (lane << 2);
+    for (let k = 0; k < cols; k += group, info += INFO_BYTES * lanes) {
       const from = row + (<usize>k << 2);
       const count = min(group, cols - k);
       const largest = largestMagnitude(from, count);
@@ -24,17 +59,29 @@ export function quantize(x: usize, codes: usize, sums: usize, tokens: i32, cols:
       const scaled = largest >= SMALLEST_SCALED && largest < INFINITY;
       const inverse = f32x4.splat(scaled ? 127 / reinterpret<f32>(largest) : 0);
       const keep = i32x4.splat(scaled ? -1 : 0);
-      let sum = i32x4.splat(0);
-      for (let i = 0; i < group; i += 8, chunk += CHUNK_BYTES) {
-        const a = code4(from, i, count, keep, inverse);
-        const b = code4(from, i + 4, count, keep, inverse);
-        storeChunk(chunk, a, b);
-        sum = i32x4.add(sum, i32x4.add(a, b));
+      let sums = i32x4.splat(0);
+      for (let i = 0; i < group; i += 4, to += step) {
+        const four = code4(from, i, count, keep, inverse);
+        sums = i32x4.add(sums, four);
+        store4<P>(to, run, four);
       }
+      const low = i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1);
+      const high = i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
       store<f32>(info, scaled ? reinterpret<f32>(largest) / 127 : largest < INFINITY ? 0 : NaN);
-      store<i32>(info, sumOf(sum), 4);
+      store<i32>(info + run, low + high);
+      store<i32>(info + 2 * run, inPairs ? ((-zero * low) & 0xffff) | ((-zero * high) << 16) : -zero * (low + high));
     }
   }
+}
+
+/** The codes in the lanes of an i32x4; Wide keeps the odd columns of all lanes behind their even ones. */
+@inline function store4<P>(to: usize, run: usize, codes: v128): void {
+  const words = i16x8.narrow_i32x4_s(codes, codes);
+  if (isWide<P>()) {
+    const parted = v128.shuffle<i16>(words, words, 0, 2, 1, 3, 0, 2, 1, 3);
+    v128.store32_lane(to, parted, 0);
+    v128.store32_lane(to + run, parted, 1);
+  } else v128.store32_lane(to, i8x16.narrow_i16x8_s(words, words), 0);
 }
 
 /** The bits of max |x|. As integers, the bits of magnitudes are in order, infinity and NaN last. */
@@ -57,9 +104,4 @@ export function quantize(x: usize, codes: usize, sums: usize, tokens: i32, cols:
 @inline function loadUpTo4(x: usize, i: i32, count: i32): v128 {
   const p = x + (<usize>i << 2);
   return i + 4 <= count ? v128.load(p) : i < count ? loadRest<f32>(p, count - i) : i32x4.splat(0);
-}
-
-@inline function sumOf(lanes: v128): i32 {
-  const pairs = i32x4.add(lanes, v128.shuffle<i32>(lanes, lanes, 2, 3, 0, 1));
-  return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
 }

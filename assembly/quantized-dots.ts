@@ -1,70 +1,59 @@
 /**
- * Integer dot products of four rows of weight codes with the codes of one token: exact in either build. Which instructions give
- * them is decided in this file and nowhere else.
+ * Integer dot products of four rows of weight codes with the codes of a token: exact, whichever instructions give them. That choice is
+ * made in this file and nowhere else. P, the path, is a type that says how codes are held and multiplied:
  *
- * Weight codes come in tiles of 4 rows by 4 columns, 16 bytes (rows a..d, columns 0..3 of the tile):
+ *   Wide      weights and tokens as i16, `i32x4.dot_i16x8_s`: exact on every engine
+ *   Narrow    weights as u8 0..15, tokens as i8, `i16x8.relaxed_dot_i8x16_i7x16_s`: exact on every engine that has it, since its second
+ *             operand is within 0..127; 32 columns add up within 16 bits
+ *   Unsigned  weights as u8 0..255, tokens as i8, `i32x4.relaxed_dot_i8x16_i7x16_add_s`: where a probe finds that the engine multiplies
+ *             unsigned and without saturation (one instruction of processors with VNNI)
  *
- *   a0 a1 a2 a3 | b0 b1 b2 b3 | c0 c1 c2 c3 | d0 d1 d2 d3
+ * Weights come in tiles of 4 rows by 4 columns, so that lanes are rows and nothing is added across lanes (rows a..d):
  *
- * so that the four 32-bit lanes are four rows, and one dot product adds to the sums of all four.
+ *   Narrow, Unsigned   16 bytes   a0 a1 a2 a3 | b0 b1 b2 b3 | c0 c1 c2 c3 | d0 d1 d2 d3
+ *   Wide               32 bytes   a0 a2 | b0 b2 | c0 c2 | d0 d2      a1 a3 | b1 b3 | c1 c3 | d1 d3
  *
- * A token's codes come in chunks of 8, x0 .. x7, for two tiles, laid out for the instructions that read them:
+ * and a token's four codes likewise: 4 bytes x0 x1 x2 x3, or 4 + 4 bytes x0 x2, x1 x3.
  *
- *   simd, 16 bytes      x0 x2 x1 x3   x4 x6 x5 x7           i16, a tile's even columns before its odd ones
- *   relaxed, 24 bytes   x0 .. x7 | |x0| .. |x7| | signs     i8; a sign is -1 where x < 0, else 0
+ * Weight codes are held unsigned, code - `zero` being what counts: a sum begins at -zero times the sum of the token's codes (`start` in
+ * quantize.ts), which takes the zeros off again.
  */
 export const RELAXED: i32 = ASC_FEATURE_RELAXED_SIMD;
-export const CHUNK_BYTES: i32 = ASC_FEATURE_RELAXED_SIMD ? 24 : 16;
-/** From the codes for a chunk's first tile to those for its second. */
-export const SECOND_TILE: usize = ASC_FEATURE_RELAXED_SIMD ? 4 : 8;
 
-/** Writes a chunk: 8 codes, -127..127, in the lanes of two i32x4. */
-@inline export function storeChunk(chunk: usize, a: v128, b: v128): void {
-  const codes = i16x8.narrow_i32x4_s(a, b);
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    const narrow = i8x16.narrow_i16x8_s(codes, codes);
-    v128.store64_lane(chunk, narrow, 0);
-    v128.store64_lane(chunk, i8x16.abs(narrow), 0, 8);
-    v128.store64_lane(chunk, i8x16.lt_s(narrow, i8x16.splat(0)), 0, 16);
-  } else v128.store(chunk, v128.shuffle<i16>(codes, codes, 0, 2, 1, 3, 4, 6, 5, 7));
+export type Wide = i16;
+export type Narrow = i8;
+export type Unsigned = u8;
+
+/** Most columns that Narrow may add up in 16 bits: 8 products of pairs, each within 2 * 15 * 127, in a lane. */
+export const NARROW_COLUMNS: i32 = 32;
+
+@inline export function isWide<P>(): bool {
+  return sizeof<P>() == 2;
 }
 
-/**
- * A tile made ready for `addDots`, in two parts.
- *
- * simd: a 16-bit lane has an even column in its low byte and an odd one in its high byte. Each is brought to the top of a lane
- * of its own, where it counts 256 times; that saves extending signs, and `rowSums` divides. Of 128 columns the sum is below 2^29.
- *
- * relaxed: the tile as it is, twice.
- *
- * @param high  0xff00 in every 16-bit lane
- */
-@inline export function evenColumns(tile: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? tile : i16x8.shl(tile, 8);
+@inline export function isNarrow<P>(): bool {
+  return sizeof<P>() == 1 && isSigned<P>();
 }
 
-@inline export function oddColumns(tile: v128, high: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? tile : v128.and(tile, high);
+/** Bytes of a token's codes for a tile. */
+@inline export function codeBytes<P>(): usize {
+  return isWide<P>() ? 8 : 4;
 }
 
-/**
- * sums + tile . x, four rows at once. T is i8 for weight codes -127..127 and u8 for 0..15; x points to the tile's codes.
- *
- * relaxed: the instruction is exact where its second operand is 0..127: the weights if they are u8; else |x|, with the sign of x
- * moved onto the weights.
- */
-@inline export function addDots<T>(sums: v128, even: v128, odd: v128, x: usize): v128 {
-  if (!ASC_FEATURE_RELAXED_SIMD) {
-    const evenDots = i32x4.dot_i16x8_s(even, v128.load32_splat(x));
-    return i32x4.add(i32x4.add(sums, evenDots), i32x4.dot_i16x8_s(odd, v128.load32_splat(x, 4)));
-  }
-  if (!isSigned<T>()) return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x), even, sums);
-  const signs = v128.load32_splat(x, 16);
-  const moved = i8x16.sub(v128.xor(even, signs), signs);
-  return i32x4.relaxed_dot_i8x16_i7x16_add_s(moved, v128.load32_splat(x, 8), sums);
+/** How many tokens a product takes at once: Narrow has no registers for four where it must widen its sums on the way. */
+@inline export function lanesOf<P>(group: i32): i32 {
+  return isNarrow<P>() && group > NARROW_COLUMNS ? 2 : 4;
 }
 
-/** The four rows' sums themselves. */
-@inline export function rowSums(sums: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? sums : i32x4.shr_s(sums, 8);
+/** sums + tile . x for 4 rows: 4 columns, or 2 of Wide. Narrow has two 16-bit sums for each row. */
+@inline export function addDots<P>(sums: v128, tile: v128, x: v128): v128 {
+  if (isWide<P>()) return i32x4.add(sums, i32x4.dot_i16x8_s(tile, x));
+  if (!ASC_FEATURE_RELAXED_SIMD) return unreachable();
+  if (isNarrow<P>()) return i16x8.add(sums, i16x8.relaxed_dot_i8x16_i7x16_s(x, tile));
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, tile, sums);
+}
+
+/** The rows' sums as i32. @param ones 1 in every 16-bit lane */
+@inline export function rowSums<P>(sums: v128, ones: v128): v128 {
+  return isNarrow<P>() ? i32x4.dot_i16x8_s(sums, ones) : sums;
 }

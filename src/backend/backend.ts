@@ -14,11 +14,32 @@ export interface Tensor {
   readonly shape: readonly number[];
 }
 
-/** How a matrix operand is stored. Quantized ones have one scale (and minimum) per row and group of `group` columns. */
-export type MatrixFormat =
-  | { readonly type: FloatType }
-  | { readonly type: "int8"; readonly group: number } //                           w = code * scale, code -127..127
-  | { readonly type: "int4"; readonly group: number; readonly minimum: boolean }; // w = (code - 8) * scale, or code * scale + minimum, code 0..15
+/** How scales and minimums are held; each of them must be a number of that type. */
+export type ScaleType = "f32" | "f16" | "bf16" | "two-level";
+
+/**
+ * Weights as codes of 8 or 4 bits, with one scale (and minimum) per row and group of `group` columns:
+ *
+ *   int8                   w = code * scale, code -128..127            int8 with minimum   w = code * scale + minimum, code 0..255
+ *   int4                   w = (code - 8) * scale, code 0..15          int4 with minimum   w = code * scale + minimum, code 0..15
+ */
+export interface QuantizedFormat {
+  readonly type: "int8" | "int4";
+  /** 16, 32, 64 or 128. */
+  readonly group: number;
+  /** Default false. */
+  readonly minimum?: boolean | undefined;
+  /** Default "f16". */
+  readonly scales?: ScaleType | undefined;
+  /** What meets the weights in `matmul`. int8 (default): x quantized in the same groups. f32: x as it is; the weights are widened first. */
+  readonly activations?: "int8" | "f32" | undefined;
+}
+
+/** How a matrix operand is stored. */
+export type MatrixFormat = { readonly type: FloatType } | QuantizedFormat;
+
+/** Columns whose scales share an f16 under "two-level". */
+export const SUPER_COLUMNS = 256;
 
 /** A weight operand, [rows, cols] as in the checkpoint (`[out_features, in_features]`). */
 export interface Matrix {
@@ -32,11 +53,16 @@ export interface Vector {
   readonly length: number;
 }
 
-/** Whole rows of a quantized matrix as they are handed over: one code per value; scales and minimums [rows, ceil(cols / group)]. */
+/**
+ * Whole rows of a quantized matrix as they are handed over: one code per value; scales and minimums [rows, ceil(cols / group)] f32. Under
+ * "two-level" those are [rows, ceil(cols / 256)], and factors [rows, ceil(cols / group)] come beside: a scale is their product.
+ */
 export interface QuantizedRows {
   readonly codes: Int8Array | Uint8Array;
   readonly scales: Float32Array;
-  readonly minimums?: Float32Array;
+  readonly factors?: Int8Array | undefined;
+  readonly minimums?: Float32Array | undefined;
+  readonly minimumFactors?: Int8Array | undefined;
 }
 
 /** Takes a matrix in slices of whole rows, in any order, so that no tensor is ever held twice; a backend may repack as they come. */
@@ -136,7 +162,7 @@ export interface Backend {
 
   /** Rows `ids` of the table, widened to f32: [ids.length, cols]. */
   embed(table: Matrix, ids: Int32Array): Tensor;
-  /** x W^T: [tokens, cols] to [tokens, rows]. Quantized W: x is quantized to int8 in the matrix's groups first. */
+  /** x W^T: [tokens, cols] to [tokens, rows]. Quantized W: x is quantized to int8 in the matrix's groups first, or W widened to f32. */
   matmul(x: Tensor, weight: Matrix): Tensor;
   /** x / sqrt(mean(x^2) + eps) * weight over the last dimension. */
   rmsNorm(x: Tensor, weight: Vector, eps: number): Tensor;

@@ -1,5 +1,5 @@
 /** The reference backend's products: float rows, and int8 activations with quantized weights. */
-import type { Matrix } from "./backend.ts";
+import { type Matrix, type QuantizedFormat, type QuantizedRows, SUPER_COLUMNS } from "./backend.ts";
 import { quantizeActivations } from "./quantize.ts";
 import { groupsOf } from "./shapes.ts";
 
@@ -19,27 +19,50 @@ export function dot(x: Float32Array, xAt: number, w: Float32Array, wAt: number, 
   return fround(fround(sums[0]! + sums[1]!) + fround(sums[2]! + sums[3]!));
 }
 
+/** The scales and minimums of whole rows, [rows, groups]: under "two-level" each is the product of its two levels. */
+export function scalesOf(
+  { scales, factors, minimums, minimumFactors }: QuantizedRows,
+  format: QuantizedFormat,
+  cols: number,
+): { scales: Float32Array; minimums: Float32Array | undefined } {
+  if (format.scales !== "two-level") return { scales, minimums };
+  const groups = groupsOf(format, cols);
+  const supers = Math.ceil(cols / SUPER_COLUMNS);
+  const product = (levels: Float32Array, factors: Int8Array) =>
+    Float32Array.from(factors, (factor, i) => {
+      const column = (i % groups) * format.group;
+      return factor * levels[Math.floor(i / groups) * supers + Math.floor(column / SUPER_COLUMNS)]!;
+    });
+  return { scales: product(scales, factors!), minimums: minimums && product(minimums, minimumFactors!) };
+}
+
 /** One row of a matrix as f32. */
 export function dequantizedRow(m: ReferenceMatrix, row: number): Float32Array {
   const values = m.values.slice(row * m.cols, (row + 1) * m.cols);
   if (!("group" in m.format)) return values;
-  const { group, type } = m.format;
+  const { group } = m.format;
   const groups = groupsOf(m.format, m.cols);
-  const zero = type === "int4" && !m.format.minimum ? 8 : 0;
+  const zero = zeroOf(m.format);
   return values.map((code, k) => {
     const g = row * groups + Math.floor(k / group);
     return fround((code - zero) * m.scales[g]!) + (m.minimums[g] ?? 0);
   });
 }
 
+/** The code that stands for 0 without a minimum. */
+function zeroOf({ type, minimum }: QuantizedFormat): number {
+  return type === "int4" && !minimum ? 8 : 0;
+}
+
 /**
  * y = W x for int8 activations and quantized weights. Dots and sums of a group are exact integers; y grows group by group:
  * y += f32(dot) * (x scale * w scale), and with a minimum then y += f32(sum of x codes) * (x scale * w minimum).
  */
-export function quantizedProduct(row: Float32Array, w: ReferenceMatrix, group: number, y: Float32Array): void {
+export function quantizedProduct(row: Float32Array, w: ReferenceMatrix, format: QuantizedFormat, y: Float32Array): void {
+  const { group } = format;
   const x = quantizeActivations(row, group);
   const groups = x.scales.length;
-  const zero = w.format.type === "int4" && !w.format.minimum ? 8 : 0;
+  const zero = zeroOf(format);
   for (let r = 0; r < w.rows; r++) {
     let sum = 0;
     for (let g = 0; g < groups; g++) {
@@ -51,4 +74,9 @@ export function quantizedProduct(row: Float32Array, w: ReferenceMatrix, group: n
     }
     y[r] = sum;
   }
+}
+
+/** y = W x, W's rows widened to f32 first. */
+export function dequantizedProduct(row: Float32Array, w: ReferenceMatrix, y: Float32Array): void {
+  for (let r = 0; r < w.rows; r++) y[r] = dot(row, 0, dequantizedRow(w, r), 0, w.cols);
 }

@@ -10,7 +10,14 @@ import { expF32 } from "../core/math.ts";
 import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
 import { convertingWriter } from "./convert-rows.ts";
 import { appendEntry, attendOne, ReferenceKvStore } from "./reference-attention.ts";
-import { dequantizedRow, dot, quantizedProduct, type ReferenceMatrix } from "./reference-products.ts";
+import {
+  dequantizedProduct,
+  dequantizedRow,
+  dot,
+  quantizedProduct,
+  type ReferenceMatrix,
+  scalesOf,
+} from "./reference-products.ts";
 import * as check from "./shapes.ts";
 
 const { fround, sqrt } = Math;
@@ -33,7 +40,7 @@ export class ReferenceBackend implements HostBackend {
   createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
     check.requireMatrix(rows, cols, format);
     const groups = check.groupsOf(format, cols);
-    const minimums = format.type === "int4" && format.minimum ? rows * groups : 0;
+    const minimums = "group" in format && format.minimum ? rows * groups : 0;
     const matrix: ReferenceMatrix = {
       rows,
       cols,
@@ -51,10 +58,11 @@ export class ReferenceBackend implements HostBackend {
         if (slice instanceof Uint8Array) {
           if ("group" in format) return;
           matrix.values.set(widen(slice, format.type, 0, count * cols), firstRow * cols);
-        } else {
+        } else if ("group" in format) {
+          const { scales, minimums } = scalesOf(slice, format, cols);
           matrix.values.set(slice.codes, firstRow * cols);
-          matrix.scales.set(slice.scales, firstRow * groups);
-          if (slice.minimums) matrix.minimums.set(slice.minimums, firstRow * groups);
+          matrix.scales.set(scales, firstRow * groups);
+          if (minimums) matrix.minimums.set(minimums, firstRow * groups);
         }
       },
       finish() {
@@ -118,8 +126,9 @@ export class ReferenceBackend implements HostBackend {
     for (let t = 0; t < tokens; t++) {
       const row = data(x).subarray(t * w.cols, (t + 1) * w.cols);
       const y = out.data.subarray(t * w.rows, (t + 1) * w.rows);
-      if ("group" in w.format) quantizedProduct(row, w, w.format.group, y);
-      else for (let r = 0; r < w.rows; r++) y[r] = dot(row, 0, w.values, r * w.cols, w.cols);
+      if (!("group" in w.format)) for (let r = 0; r < w.rows; r++) y[r] = dot(row, 0, w.values, r * w.cols, w.cols);
+      else if (w.format.activations === "f32") dequantizedProduct(row, w, y);
+      else quantizedProduct(row, w, w.format, y);
     }
     return out;
   }

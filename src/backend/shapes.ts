@@ -1,12 +1,15 @@
 /** Shape checks that every backend makes in the same words, so that a wrong call fails alike everywhere. */
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import {
   type KvShape,
   type Matrix,
   type MatrixFormat,
   PAGE_TOKENS,
+  type QuantizedFormat,
   type QuantizedRows,
   type Segment,
+  SUPER_COLUMNS,
   type Tensor,
   type Vector,
 } from "./backend.ts";
@@ -100,8 +103,13 @@ export function groupsOf(format: MatrixFormat, cols: number): number {
 /** Checks the extents and group of a new matrix. */
 export function requireMatrix(rows: number, cols: number, format: MatrixFormat): void {
   require(Number.isSafeInteger(rows * cols) && rows > 0 && cols > 0, `createMatrix: extents [${rows}, ${cols}] must be positive`);
-  if ("group" in format)
+  if ("group" in format) {
     require([16, 32, 64, 128].includes(format.group), `createMatrix: group ${format.group} is not 16, 32, 64 or 128`);
+    const { scales = "f16" } = format;
+    require(["f32", "f16", "bf16", "two-level"].includes(
+      scales,
+    ), `createMatrix: scales ${scales} are not f32, f16, bf16 or two-level`);
+  }
 }
 
 export function requireKvShape(shape: KvShape): void {
@@ -130,16 +138,9 @@ export function requireRows(matrix: Matrix, firstRow: number, rows: Uint8Array |
   if ("group" in format) {
     require(!(rows instanceof Uint8Array), `matrix writer: ${format.type} rows are handed over as codes and scales`);
     count = rows.codes.length / cols;
-    const scales = count * groupsOf(format, cols);
-    require(rows.scales.length === scales, `matrix writer: ${rows.scales.length} scales, expected ${scales}`);
-    const minimums = format.type === "int4" && format.minimum ? scales : 0;
-    require((rows.minimums?.length ?? 0) ===
-      minimums, `matrix writer: ${rows.minimums?.length ?? 0} minimums, expected ${minimums}`);
-    const low = format.type === "int8" ? -127 : 0;
-    const high = format.type === "int8" ? 127 : 15;
-    let valid = 0; // a plain loop: a matrix has millions of codes
-    while (valid < rows.codes.length && rows.codes[valid]! >= low && rows.codes[valid]! <= high) valid++;
-    require(valid === rows.codes.length, `matrix writer: code ${rows.codes[valid]} is outside ${low}..${high}`);
+    requireCodes(format, rows.codes);
+    requireScales(format, cols, count, "scales", rows.scales, rows.factors);
+    requireScales(format, cols, format.minimum ? count : 0, "minimums", rows.minimums, rows.minimumFactors);
   } else {
     require(rows instanceof Uint8Array, `matrix writer: ${format.type} rows are handed over as bytes`);
     count = rows.length / (cols * (format.type === "f32" ? 4 : 2));
@@ -147,4 +148,37 @@ export function requireRows(matrix: Matrix, firstRow: number, rows: Uint8Array |
   const fits = Number.isSafeInteger(count) && Number.isSafeInteger(firstRow) && firstRow >= 0 && firstRow + count <= matrix.rows;
   require(fits, `matrix writer: ${count} rows from row ${firstRow} do not fit [${matrix.rows}, ${cols}]`);
   return count;
+}
+
+function requireCodes({ type, minimum = false }: QuantizedFormat, codes: QuantizedRows["codes"]): void {
+  const [low, high] = type === "int4" ? [0, 15] : minimum ? [0, 255] : [-128, 127];
+  let valid = 0; // a plain loop: a matrix has millions of codes
+  while (valid < codes.length && codes[valid]! >= low && codes[valid]! <= high) valid++;
+  require(valid === codes.length, `matrix writer: code ${codes[valid]} is outside ${low}..${high}`);
+}
+
+/** One level of as many f32 as there are groups, or f16 numbers of 256 columns and a factor for each group. */
+function requireScales(
+  format: QuantizedFormat,
+  cols: number,
+  rows: number,
+  what: string,
+  values: Float32Array = new Float32Array(0),
+  factors: Int8Array = new Int8Array(0),
+): void {
+  const { scales = "f16" } = format;
+  const groups = rows * groupsOf(format, cols);
+  const twoLevel = scales === "two-level";
+  const expected = twoLevel ? rows * Math.ceil(cols / SUPER_COLUMNS) : groups;
+  require(values.length === expected, `matrix writer: ${values.length} ${what}, expected ${expected}`);
+  const expectedFactors = twoLevel ? groups : 0;
+  require(factors.length === expectedFactors, `matrix writer: ${factors.length} factors of ${what}, expected ${expectedFactors}`);
+  if (scales === "f32") return;
+  const type = scales === "bf16" ? "bf16" : "f16";
+  const held = type === "bf16" ? (value: number) => bf16ToF32(f32ToBf16(value)) : (value: number) => f16ToF32(f32ToF16(value));
+  const isHeld = (value: number) => (type === "bf16" || Number.isFinite(value)) && Object.is(held(value), value);
+  let valid = 0;
+  while (valid < values.length && isHeld(values[valid]!)) valid++;
+  require(valid ===
+    values.length, `matrix writer: ${what}: ${values[valid]} is not a${type === "f16" ? " finite f16" : " bf16"} number`);
 }

@@ -4,8 +4,8 @@
  * weights: every matrix in the format in which it is held, norms as f32. KV cache: 2 * layers * kv_heads * head_dim values per token, in pages of 32
  * tokens. Activations: the tensors of one step of at most `maxBatchedTokens` tokens that are alive at once.
  */
-import { type KvType, kvPageBytes, type MatrixFormat, PAGE_TOKENS } from "../backend/backend.ts";
-import { bytesPerValue } from "../core/dtype.ts";
+import { type KvType, kvPageBytes, PAGE_TOKENS } from "../backend/backend.ts";
+import { matrixBytes } from "../backend/wasm/matrix.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { ModelConfig } from "../formats/config.ts";
@@ -138,14 +138,6 @@ function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, { backend, weights 
     else bytes += backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(dtype, { weights }));
   }
   return bytes;
-}
-
-/** What a backend holds of a matrix; quantized ones are padded to blocks of 4 rows and whole groups, with scales of f16. */
-export function matrixBytes(rows: number, cols: number, format: MatrixFormat): number {
-  if (!("group" in format)) return rows * cols * bytesPerValue[format.type];
-  const groups = 4 * Math.ceil(rows / 4) * Math.ceil(cols / format.group);
-  const codeBytes = format.type === "int8" ? format.group : format.group / 2;
-  return groups * (codeBytes + (format.type === "int4" && format.minimum ? 4 : 2));
 }
 
 /**

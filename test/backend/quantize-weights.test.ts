@@ -153,8 +153,9 @@ function quantizerOf(module: WebAssembly.Module): (row: Float32Array, format: Qu
     if (withMinimum) kernels.quantizeInt4Range(x, codes, scales, minimums, row.length, group);
     else kernels[type === "int8" ? "quantizeInt8" : "quantizeInt4"](x, codes, scales, row.length, group);
     const groups = Math.ceil(row.length / group);
+    const bytes = new Uint8Array(memory.buffer.slice(codes, codes + row.length));
     return {
-      codes: new (type === "int8" ? Int8Array : Uint8Array)(memory.buffer.slice(codes, codes + row.length)),
+      codes: type === "int8" ? Int8Array.from(bytes, (code) => code - 128) : bytes, // int8 codes are held with 128 added
       scales: new Float32Array(memory.buffer, scales, groups).slice(),
       ...(withMinimum && { minimums: new Float32Array(memory.buffer, minimums, groups).slice() }),
     };

@@ -58,7 +58,27 @@ const cases: readonly Case[] = [
   ["a row before the first", /from row -1/, write({ type: "bf16" }, -1, new Uint8Array(40))],
   ["half a row on", /from row 0\.5/, write({ type: "bf16" }, 0.5, new Uint8Array(40))],
   ["too few scales", /1 scales, expected 2/, write(int8, 0, { codes: codes(20, 0), scales: scales(1) })],
-  ["code -128", /code -128 is outside -127\.\.127/, write(int8, 0, { codes: codes(20, -128), scales: scales(2) })],
+  [
+    "code 128",
+    /code 128 is outside -128\.\.127/,
+    write(int8, 0, { codes: Uint8Array.of(...codes(19, 0), 128), scales: scales(2) }),
+  ],
+  [
+    "a scale past f16",
+    /scales: 65520 is not a finite f16/,
+    write(int8, 0, { codes: codes(20, 0), scales: Float32Array.of(1, 65520) }),
+  ],
+  [
+    "a scale between bf16 numbers",
+    /scales: 1\.0009765625 is not a bf16 number/,
+    write({ ...int8, scales: "bf16" }, 0, { codes: codes(20, 0), scales: Float32Array.of(1, 1 + 2 ** -10) }),
+  ],
+  [
+    "one level for two",
+    /0 factors of scales, expected 2/,
+    write({ ...int8, scales: "two-level" }, 0, { codes: codes(20, 0), scales: scales(1) }),
+  ],
+  ["unknown scales", /scales f64 are not f32/, (b) => b.createMatrix(4, 4, { type: "int8", group: 16, scales: "f64" } as never)],
   [
     "code 16",
     /code 16 is outside 0\.\.15/,

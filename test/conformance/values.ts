@@ -1,8 +1,14 @@
 /** Operands for the conformance cases: the same on every engine, and with everything that arithmetic trips over. */
 
-import type { Backend, Matrix, MatrixFormat, QuantizedRows } from "../../src/backend/backend.ts";
-import type { FloatType } from "../../src/core/dtype.ts";
-import { f32ToF16 } from "../../src/core/dtype.ts";
+import {
+  type Backend,
+  type Matrix,
+  type MatrixFormat,
+  type QuantizedFormat,
+  type QuantizedRows,
+  SUPER_COLUMNS,
+} from "../../src/backend/backend.ts";
+import { bf16ToF32, type FloatType, f16ToF32, f32ToBf16, f32ToF16 } from "../../src/core/dtype.ts";
 
 /** plain: -1..1. wide: magnitudes from 2^-149 to 2^20. special: plain, with zeros, infinities, NaN and extremes among them. */
 export type Kind = "plain" | "wide" | "special";
@@ -101,31 +107,63 @@ function floatRows(count: number, type: FloatType, random: Random, kind: Kind): 
 }
 
 function quantizedRows(count: number, cols: number, format: QuantizedFormat, random: Random, kind: Kind): QuantizedRows {
-  const [least, most] = format.type === "int8" ? [-127, 127] : [0, 15];
-  const codes = new (format.type === "int8" ? Int8Array : Uint8Array)(count * cols);
+  const { type, group, minimum = false, scales = "f16" } = format;
+  const [least, most] = type === "int4" ? [0, 15] : minimum ? [0, 255] : [-128, 127];
+  const codes = new (least < 0 ? Int8Array : Uint8Array)(count * cols);
   for (let i = 0; i < codes.length; i++) {
     const at = random.integer(-1, 8);
     codes[i] = at < 0 ? least : at === 0 ? most : random.integer(least, most);
   }
-  const groups = count * Math.ceil(cols / format.group);
-  const scales = random.floats(groups, kind);
-  return format.type === "int4" && format.minimum ? { codes, scales, minimums: random.floats(groups, kind) } : { codes, scales };
+  const groups = count * Math.ceil(cols / group);
+  const factors = () => Int8Array.from({ length: groups }, () => random.integer(-128, 127));
+  if (scales === "two-level") {
+    const supers = count * Math.ceil(cols / SUPER_COLUMNS);
+    const levels = () => scaleValues(supers, "f16", random, kind);
+    const own = { codes, scales: levels(), factors: factors() };
+    return minimum ? { ...own, minimums: levels(), minimumFactors: factors() } : own;
+  }
+  const own = { codes, scales: scaleValues(groups, scales, random, kind) };
+  return minimum ? { ...own, minimums: scaleValues(groups, scales, random, kind) } : own;
 }
 
-type QuantizedFormat = Extract<MatrixFormat, { readonly group: number }>;
+/** Numbers that `type` holds; of f16 all finite ones, unless plain. */
+function scaleValues(count: number, type: FloatType, random: Random, kind: Kind): Float32Array {
+  const values = random.floats(count, kind);
+  if (type === "f32") return values;
+  if (type === "bf16") return values.map((value) => bf16ToF32(f32ToBf16(value)));
+  return values.map((value) => {
+    const bits = kind === "plain" ? f32ToF16(value) : random.integer(0, 0xffff);
+    return f16ToF32((bits & 0x7c00) === 0x7c00 ? bits & 0xbfff : bits);
+  });
+}
 
+/** In every size. */
 export const FORMATS: readonly MatrixFormat[] = [
   { type: "f32" },
   { type: "f16" },
   { type: "bf16" },
   ...[16, 32, 64, 128].flatMap((group): MatrixFormat[] => [
     { type: "int8", group },
-    { type: "int4", group, minimum: false },
+    { type: "int4", group },
     { type: "int4", group, minimum: true },
   ]),
 ];
 
+/** In some sizes: they differ from those in what is made ready before the same products. */
+export const MORE_FORMATS: readonly MatrixFormat[] = [
+  { type: "int8", group: 64, minimum: true, scales: "bf16" },
+  { type: "int8", group: 16, scales: "two-level" },
+  { type: "int8", group: 128, scales: "f32" },
+  { type: "int4", group: 32, scales: "two-level", minimum: true },
+  { type: "int4", group: 64, scales: "bf16", minimum: true },
+  { type: "int4", group: 16, scales: "f32" },
+  { type: "int8", group: 32, activations: "f32" },
+  { type: "int4", group: 64, activations: "f32" },
+  { type: "int4", group: 32, scales: "two-level", minimum: true, activations: "f32" },
+];
+
 export function describeFormat(format: MatrixFormat): string {
   if (!("group" in format)) return format.type;
-  return `${format.type}/${format.group}${format.type === "int4" && format.minimum ? " with minimum" : ""}`;
+  const { type, group, minimum, scales = "f16", activations = "int8" } = format;
+  return `${type}/${group}${minimum ? " with minimum" : ""}, scales ${scales}, activations ${activations}`;
 }

@@ -2,6 +2,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { WasmBackend } from "../../src/backend/wasm/backend.ts";
+import { matrixBytes } from "../../src/backend/wasm/matrix.ts";
 import type { LocalExecutor } from "../../src/engine/executor.ts";
 import { LocalModel, planOptions } from "../../src/engine/local-model.ts";
 import {
@@ -9,7 +10,6 @@ import {
   describePlan,
   forInstances,
   formatBytes,
-  matrixBytes,
   memoryPlan,
   mostKvBytes,
   mostKvPages,

@@ -13,13 +13,13 @@ import { Arena, ArenaTensor } from "./arena.ts";
 import { convertingWriter } from "./converting-writer.ts";
 import { runIn } from "./instance.ts";
 import { type InstanceOptions, type Instantiate, WasmInstances } from "./instances.ts";
-import { instantiate, type Kernels } from "./kernels.ts";
+import { instantiate, type Kernels, withUnsignedDots } from "./kernels.ts";
 import { appendKv, attention, WasmKvStore } from "./kv.ts";
 import { type Build, loadModule } from "./load.ts";
 import { matrixWriter, WasmMatrix } from "./matrix.ts";
 import type { WasmMemory } from "./memory.ts";
 import { probe } from "./probe.ts";
-import { attendsExactly, withRelaxedAttention } from "./probe-attention.ts";
+import { attendsExactly } from "./probe-attention.ts";
 import { product, widenRow } from "./product.ts";
 
 export interface WasmOptions {
@@ -37,7 +37,7 @@ export interface WasmOptions {
 export interface ChosenKernels {
   readonly module: WebAssembly.Module;
   /** Whether attention over an int8 cache may use relaxed dots. */
-  readonly relaxedAttention: boolean;
+  readonly unsignedDots: boolean;
 }
 
 /** What is known of what will be asked of a backend. */
@@ -72,27 +72,27 @@ export async function chooseKernels({ module, build = "auto" }: WasmOptions = {}
 /** The kernels of a module, with the dots that are right here. @throws Error saying what is wrong with it */
 async function probed(compiling: WebAssembly.Module | Promise<WebAssembly.Module>): Promise<ChosenKernels> {
   const module = await compiling;
-  const trial = openWasmBackend({ module, relaxedAttention: false }, { maximumBytes: TRIAL_BYTES });
+  const trial = openWasmBackend({ module, unsignedDots: false }, { maximumBytes: TRIAL_BYTES });
   const wrong = await probe(trial);
   const isRelaxed = trial.instances.home.kernels.relaxed.value === 1;
   trial.close();
   if (wrong !== undefined) throw new Error(`it computes wrongly: ${wrong}`);
-  if (!isRelaxed) return { module, relaxedAttention: false };
-  const unsigned = openWasmBackend({ module, relaxedAttention: true }, { maximumBytes: TRIAL_BYTES });
-  const relaxedAttention = await attendsExactly(unsigned);
+  if (!isRelaxed) return { module, unsignedDots: false };
+  const unsigned = openWasmBackend({ module, unsignedDots: true }, { maximumBytes: TRIAL_BYTES });
+  const unsignedDots = (await probe(unsigned)) === undefined && (await attendsExactly(unsigned));
   unsigned.close();
-  return { module, relaxedAttention };
+  return { module, unsignedDots };
 }
 
 /** The wasm backend with kernels that were chosen before, in memories of its own. @throws MEMORY_FULL */
 export function openWasmBackend(
-  { module, relaxedAttention }: ChosenKernels,
+  { module, unsignedDots }: ChosenKernels,
   { maximumBytes, instanceBytes }: Pick<WasmOptions, "maximumBytes" | "instanceBytes"> = {},
   planned: Planned = {},
 ): WasmBackend {
   const makeKernels: Instantiate = ({ memory }) => {
     const kernels = instantiate(module, memory);
-    return relaxedAttention ? withRelaxedAttention(kernels) : kernels;
+    return unsignedDots ? withUnsignedDots(kernels) : kernels;
   };
   return new WasmBackend(makeKernels, { maximumBytes, instanceBytes, ...planned });
 }
@@ -187,7 +187,8 @@ export class WasmBackend implements HostBackend {
     check.requireIndices("embed", ids, w.rows);
     const out = this.#make([ids.length, w.cols]);
     runIn(this.instances.home, w.instance, [], out.storage, (_, to) => {
-      for (const [t, id] of ids.entries()) widenRow(w.instance.kernels, w, id, to + t * w.cols * 4);
+      const { kernels, scratch } = w.instance;
+      for (const [t, id] of ids.entries()) widenRow(kernels, w, id, to + t * w.cols * 4, scratch);
     });
     return out;
   }

@@ -7,7 +7,7 @@ import type { MatrixWriter } from "../backend.ts";
 import { LARGEST_WEIGHT, requireWithin } from "../convert-rows.ts";
 import * as check from "../shapes.ts";
 import type { Kernels } from "./kernels.ts";
-import { packRow, type WasmMatrix, writeScales } from "./matrix.ts";
+import { packCodes, packScales, type WasmMatrix } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 
 /** Stored bytes that are copied at once: some rows, which stay in a core's cache until they are converted. */
@@ -71,6 +71,7 @@ function convertRow(k: Kernels, matrix: WasmMatrix, row: number, source: FloatTy
   if (format.type === "int8") k.quantizeInt8(weights, codes, scales, cols, format.group);
   else if (format.minimum) k.quantizeInt4Range(weights, codes, scales, minimums, cols, format.group);
   else k.quantizeInt4(weights, codes, scales, cols, format.group);
-  packRow(k, matrix, row, codes);
-  writeScales(matrix, row, memory.floats(scales, groups), matrix.minimums ? memory.floats(minimums, groups) : undefined);
+  packCodes(k, matrix, format, row, codes);
+  packScales(k, matrix, format, row, scales, matrix.scales);
+  if (format.minimum) packScales(k, matrix, format, row, minimums, matrix.minimums);
 }

@@ -4,7 +4,7 @@
  * Arguments named after data are byte addresses in the memory that the module imports; the rest are counts, except `eps` and
  * `scale`. But for `largestMagnitude`, nothing is returned: every kernel writes behind its output's address. Layouts are drawn in the files of assembly/.
  */
-export interface Kernels {
+interface Exports {
   add(a: number, b: number, out: number, n: number): void;
   swiglu(gate: number, up: number, out: number, n: number): void;
   exp(x: number, out: number, n: number): void;
@@ -22,49 +22,29 @@ export interface Kernels {
   matmulBf16: FloatProduct;
   matmulF16: FloatProduct;
 
-  /** codes: tokens * groups * group / 8 chunks of `chunkBytes`; sums: tokens * groups * 8 bytes. */
-  quantize(x: number, codes: number, sums: number, tokens: number, cols: number, group: number): void;
-  matmulInt8(
-    codes: number,
-    sums: number,
-    weights: number,
-    scales: number,
-    y: number,
-    tokens: number,
-    rows: number,
-    groups: number,
-    group: number,
-  ): void;
-  /** minimums: 0 where codes count from 8. */
-  matmulInt4(
-    codes: number,
-    sums: number,
-    weights: number,
-    scales: number,
-    minimums: number,
-    y: number,
-    tokens: number,
-    rows: number,
-    groups: number,
-    group: number,
-  ): void;
+  /** One token's row with the rows of a panel [rows, cols] f32; y's rows are `yBytes` apart. */
+  timesPanelF32(x: number, panel: number, y: number, tokens: number, rows: number, cols: number, yBytes: number): void;
+
+  quantizeWide: QuantizeActivations;
+  quantizeNarrow: QuantizeActivations;
+  quantizeUnsigned: QuantizeActivations;
+  matmulInt8Wide: QuantizedProduct;
+  matmulInt8Unsigned: QuantizedProduct;
+  matmulInt4Wide: QuantizedProduct;
+  matmulInt4Narrow: QuantizedProduct;
+  matmulInt4Unsigned: QuantizedProduct;
   /** One row of f32 weights to codes [cols], scales and minimums [ceil(cols / group)] f32. */
   quantizeInt8(x: number, codes: number, scales: number, cols: number, group: number): void;
   quantizeInt4(x: number, codes: number, scales: number, cols: number, group: number): void;
   quantizeInt4Range(x: number, codes: number, scales: number, minimums: number, cols: number, group: number): void;
-  packInt8(codes: number, weights: number, row: number, cols: number, paddedCols: number): void;
-  packInt4(codes: number, weights: number, row: number, cols: number, paddedCols: number): void;
-  unpackInt8(weights: number, scales: number, row: number, cols: number, group: number, groups: number, out: number): void;
-  unpackInt4(
-    weights: number,
-    scales: number,
-    minimums: number,
-    row: number,
-    cols: number,
-    group: number,
-    groups: number,
-    out: number,
-  ): void;
+  /** Codes u8 [cols] of one row; `zero` is the code of padding. */
+  packInt8(codes: number, weights: number, row: number, cols: number, paddedCols: number, zero: number): void;
+  packInt4(codes: number, weights: number, row: number, cols: number, paddedCols: number, zero: number): void;
+  /** Values [groups] f32 of one row to where its block keeps them. kind: `SCALE_KINDS`, but for "two-level". */
+  packScales(values: number, scales: number, row: number, groups: number, kind: number): void;
+  /** scratch: 64 bytes for each group. */
+  unpackInt8: UnpackRow;
+  unpackInt4: UnpackRow;
 
   /** Slots count from the first position of the first page; `layerBytes` is where the layer begins in each page. */
   appendKv(
@@ -110,10 +90,74 @@ export interface Kernels {
   /** The same with relaxed dots, for engines that multiply their second operand unsigned (probe.ts); nothing in the simd build. */
   attentionInt8Relaxed: Int8Attention;
 
-  /** Bytes of 8 activation codes: each build lays them out for its instructions. */
-  readonly chunkBytes: WebAssembly.Global<"i32">;
   /** Whether the build uses relaxed SIMD. */
   readonly relaxed: WebAssembly.Global<"i32">;
+}
+
+/** How matrices of one type of codes are multiplied. */
+export interface CodeProduct {
+  /** Bytes of an activation's code. */
+  readonly codeBytes: 1 | 2;
+  readonly quantize: QuantizeActivations;
+  readonly matmul: QuantizedProduct;
+}
+
+/** The exports, and which of them multiply codes (assembly/quantized-dots.ts). */
+export interface Kernels extends Exports {
+  readonly int8: CodeProduct;
+  readonly int4: CodeProduct;
+}
+
+/** codes: tokens * groups * group of `codeBytes`; infos: tokens * groups * `INFO_BYTES`. */
+export type QuantizeActivations = (
+  x: number,
+  codes: number,
+  infos: number,
+  tokens: number,
+  cols: number,
+  group: number,
+  zero: number,
+) => void;
+
+/** minimums: 0 for none. scratch: `productScratchBytes`. */
+export type QuantizedProduct = (
+  codes: number,
+  infos: number,
+  weights: number,
+  scales: number,
+  minimums: number,
+  kind: number,
+  y: number,
+  tokens: number,
+  rows: number,
+  groups: number,
+  group: number,
+  scratch: number,
+) => void;
+
+export type UnpackRow = (
+  weights: number,
+  scales: number,
+  minimums: number,
+  kind: number,
+  row: number,
+  cols: number,
+  groups: number,
+  group: number,
+  zero: number,
+  out: number,
+  scratch: number,
+) => void;
+
+/** What kernels call the types of scales. */
+export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;
+
+/** Scale, sum and start of a token's group (assembly/quantize.ts). */
+export const INFO_BYTES = 12;
+
+/** Scales and minimums of a block, a panel of 1024 columns, and y of a last block that is not full. */
+export function productScratchBytes(tokens: number, groups: number): number {
+  return 64 * groups + 16384 + 32 * tokens;
 }
 
 export type FloatProduct = (x: number, w: number, y: number, tokens: number, rows: number, cols: number, panel: number) => void;
@@ -155,8 +199,19 @@ export function int8AttentionScratchBytes(tokens: number, heads: number, kvHeads
   return tiles * (Math.ceil(headDim / 4) * (32 + 64) + 48) + 1664;
 }
 
+/** The same kernels with the instruction that multiplies bytes unsigned. */
+export function withUnsignedDots(k: Kernels): Kernels {
+  const product = (matmul: QuantizedProduct): CodeProduct => ({ codeBytes: 1, quantize: k.quantizeUnsigned, matmul });
+  return {
+    ...k,
+    int8: product(k.matmulInt8Unsigned),
+    int4: product(k.matmulInt4Unsigned),
+    attentionInt8: k.attentionInt8Relaxed,
+  };
+}
+
 /** Every export, so that a module which lacks one is found out at once. */
-const EXPORTS: Record<keyof Kernels, "function" | "object"> = {
+const EXPORTS: Record<keyof Exports, "function" | "object"> = {
   add: "function",
   swiglu: "function",
   exp: "function",
@@ -170,14 +225,21 @@ const EXPORTS: Record<keyof Kernels, "function" | "object"> = {
   matmulF32: "function",
   matmulBf16: "function",
   matmulF16: "function",
-  quantize: "function",
-  matmulInt8: "function",
-  matmulInt4: "function",
+  timesPanelF32: "function",
+  quantizeWide: "function",
+  quantizeNarrow: "function",
+  quantizeUnsigned: "function",
+  matmulInt8Wide: "function",
+  matmulInt8Unsigned: "function",
+  matmulInt4Wide: "function",
+  matmulInt4Narrow: "function",
+  matmulInt4Unsigned: "function",
   quantizeInt8: "function",
   quantizeInt4: "function",
   quantizeInt4Range: "function",
   packInt8: "function",
   packInt4: "function",
+  packScales: "function",
   unpackInt8: "function",
   unpackInt4: "function",
   appendKv: "function",
@@ -185,7 +247,6 @@ const EXPORTS: Record<keyof Kernels, "function" | "object"> = {
   appendInt8: "function",
   attentionInt8: "function",
   attentionInt8Relaxed: "function",
-  chunkBytes: "object",
   relaxed: "object",
 };
 
@@ -196,5 +257,12 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const missing = Object.entries(EXPORTS).filter(([name, type]) => typeof exports[name] !== type);
   if (missing.length > 0) throw new Error(`it does not export ${missing.map(([name]) => name).join(", ")}`);
-  return exports as unknown as Kernels;
+  const k = exports as unknown as Exports;
+  return {
+    ...k,
+    int8: { codeBytes: 2, quantize: k.quantizeWide, matmul: k.matmulInt8Wide },
+    int4: k.relaxed.value
+      ? { codeBytes: 1, quantize: k.quantizeNarrow, matmul: k.matmulInt4Narrow }
+      : { codeBytes: 2, quantize: k.quantizeWide, matmul: k.matmulInt4Wide },
+  };
 }

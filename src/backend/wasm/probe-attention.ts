@@ -5,17 +5,12 @@
 import type { Backend, Segment, Tensor } from "../backend.ts";
 import { KvCache, KvPool } from "../kv-pages.ts";
 import { ReferenceBackend } from "../reference.ts";
-import type { Kernels } from "./kernels.ts";
 
 /** A whole block and a part of one; the last tokens ask. */
 const TOKENS = 36;
 const ASKING = 3;
 const HEADS = 4;
 const HEAD_DIM = 16;
-
-export function withRelaxedAttention(kernels: Kernels): Kernels {
-  return { ...kernels, attentionInt8: kernels.attentionInt8Relaxed };
-}
 
 export async function attendsExactly(backend: Backend): Promise<boolean> {
   const [expected, actual] = await Promise.all([attended(new ReferenceBackend()), attended(backend)]);

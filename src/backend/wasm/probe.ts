@@ -3,13 +3,13 @@
  * wrongly or have bugs, so what they do is tried and not concluded from a version: the quantized products themselves, on the
  * values that tell the choices apart, against the definition in plain TypeScript.
  */
-import type { Backend, MatrixFormat } from "../backend.ts";
+import type { Backend, QuantizedFormat } from "../backend.ts";
 import { ReferenceBackend } from "../reference.ts";
 
-const FORMATS: readonly MatrixFormat[] = [
+const FORMATS: readonly QuantizedFormat[] = [
   { type: "int8", group: 32 },
-  { type: "int8", group: 128 },
-  { type: "int4", group: 32, minimum: false },
+  { type: "int8", group: 128, minimum: true },
+  { type: "int4", group: 32 },
   { type: "int4", group: 128, minimum: true },
 ];
 /** Every way through the kernels: two blocks of rows and a part of one, four tokens and one more, a short last group. */
@@ -26,29 +26,29 @@ export async function probe(backend: Backend): Promise<string | undefined> {
     const wrong = expected.findIndex((value, i) => !Object.is(value, actual[i]));
     if (wrong >= 0)
       return (
-        `${format.type} product in groups of ${"group" in format ? format.group : 0}: ` +
+        `${format.type} product in groups of ${format.group}: ` +
         `row ${wrong % ROWS} of token ${Math.floor(wrong / ROWS)} is ${actual[wrong]}, not ${expected[wrong]}`
       );
   }
   return undefined;
 }
 
-async function product(backend: Backend, format: MatrixFormat): Promise<Float32Array> {
-  const signed = format.type === "int8";
-  const groups = "group" in format ? Math.ceil(COLS / format.group) : 0;
+async function product(backend: Backend, format: QuantizedFormat): Promise<Float32Array> {
+  const { type, group, minimum = false } = format;
+  const [least, most] = type === "int4" ? [0, 15] : minimum ? [0, 255] : [-128, 127];
+  const groups = ROWS * Math.ceil(COLS / group);
   const writer = backend.createMatrix(ROWS, COLS, format);
   writer.write(0, {
-    codes: Int8Array.from({ length: ROWS * COLS }, (_, i) => code(Math.floor(i / COLS), i % COLS, signed)),
-    scales: Float32Array.from({ length: ROWS * groups }, (_, i) => 0.5 + i / 64),
-    ...(format.type === "int4" &&
-      format.minimum && { minimums: Float32Array.from({ length: ROWS * groups }, (_, i) => -i / 32) }),
+    codes: new (least < 0 ? Int8Array : Uint8Array)(ROWS * COLS).map((_, i) => code(Math.floor(i / COLS), i % COLS, least, most)),
+    scales: Float32Array.from({ length: groups }, (_, i) => 0.5 + i / 64),
+    ...(minimum && { minimums: Float32Array.from({ length: groups }, (_, i) => -i / 32) }),
   });
   const weight = writer.finish();
   let result: Promise<Float32Array> | undefined;
   backend.scope(() => {
     // Every group's largest magnitude is 127, so these values are the codes that they are quantized to.
     const x = Float32Array.from({ length: TOKENS * COLS }, (_, i) =>
-      code((i % COLS) % 7 === 0 ? 0 : Math.floor(i / COLS), i % COLS, true),
+      code((i % COLS) % 7 === 0 ? 0 : Math.floor(i / COLS), i % COLS, -127, 127),
     );
     result = backend.read(backend.matmul(backend.input(x, [TOKENS, COLS]), weight));
     return undefined;
@@ -57,9 +57,7 @@ async function product(backend: Backend, format: MatrixFormat): Promise<Float32A
 }
 
 /** Lines 0 and 1: the extremes, where two products pass 15 bits; 2: signs by turns; 3: by pairs; above: all mixed. */
-function code(line: number, column: number, signed: boolean): number {
-  const least = signed ? -127 : 0;
-  const most = signed ? 127 : 15;
+function code(line: number, column: number, least: number, most: number): number {
   if (line === 0) return most;
   if (line === 1) return least;
   if (line === 2) return column % 2 ? most : least;

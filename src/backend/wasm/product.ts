@@ -1,50 +1,84 @@
 /** Products with weights in wasm memory, and single rows of them: which kernel a format takes, and the scratch that it needs. */
 import type { FloatType } from "../../core/dtype.ts";
-import { type FloatProduct, type Kernels, PANEL_ROWS } from "./kernels.ts";
-import type { WasmMatrix } from "./matrix.ts";
+import type { QuantizedFormat } from "../backend.ts";
+import { type FloatProduct, INFO_BYTES, type Kernels, PANEL_ROWS, productScratchBytes, SCALE_KINDS } from "./kernels.ts";
+import { type WasmMatrix, zeroCode } from "./matrix.ts";
+import { aligned } from "./memory.ts";
+
+/** Tokens that are multiplied at once: their codes stay in the second cache, and unpacked weights serve all of them. */
+const TOKENS_TOGETHER = 64;
+
+/** Gives the address of at least so many bytes. */
+type Scratch = (bytes: number) => number;
 
 /**
  * y = x W^T.
  *
- * @param x       address of [tokens, cols] f32; @param y address of [tokens, rows] f32
- * @param scratch gives the address of at least so many bytes
+ * @param x address of [tokens, cols] f32; @param y address of [tokens, rows] f32
  */
-export function product(
-  k: Kernels,
-  x: number,
-  w: WasmMatrix,
-  y: number,
-  tokens: number,
-  scratch: (bytes: number) => number,
-): void {
-  const { rows, cols, groups, format } = w;
+export function product(k: Kernels, x: number, w: WasmMatrix, y: number, tokens: number, scratch: Scratch): void {
+  const { rows, cols, format } = w;
   if (!("group" in format)) {
     const panelBytes = format.type === "f32" || tokens === 0 ? 0 : Math.min(PANEL_ROWS, rows) * cols * 4;
     floatProduct(k, format.type)(x, w.address, y, tokens, rows, cols, scratch(panelBytes));
-    return;
-  }
-  const { group } = format;
-  const sumBytes = tokens * groups * 8;
-  const codeBytes = tokens * groups * (group / 8) * k.chunkBytes.value;
-  const codes = scratch(codeBytes + sumBytes);
-  const sums = codes + codeBytes;
-  k.quantize(x, codes, sums, tokens, cols, group);
-  if (format.type === "int8") k.matmulInt8(codes, sums, w.address, w.scales, y, tokens, rows, groups, group);
-  else k.matmulInt4(codes, sums, w.address, w.scales, w.minimums, y, tokens, rows, groups, group);
+  } else if (format.activations === "f32") dequantizedProduct(k, x, w, y, tokens, scratch);
+  else
+    for (let t = 0; t < tokens; t += TOKENS_TOGETHER)
+      quantizedProduct(k, format, x + t * cols * 4, w, y + t * rows * 4, Math.min(tokens - t, TOKENS_TOGETHER), scratch);
 }
 
 function floatProduct(k: Kernels, type: FloatType): FloatProduct {
   return type === "f32" ? k.matmulF32 : type === "bf16" ? k.matmulBf16 : k.matmulF16;
 }
 
+function quantizedProduct(
+  k: Kernels,
+  format: QuantizedFormat,
+  x: number,
+  w: WasmMatrix,
+  y: number,
+  tokens: number,
+  scratch: Scratch,
+): void {
+  const { rows, cols, groups } = w;
+  const { group, scales = "f16" } = format;
+  const { codeBytes, quantize, matmul } = k[format.type];
+  const allCodeBytes = aligned(tokens * groups * group * codeBytes);
+  const infoBytes = aligned(tokens * groups * INFO_BYTES);
+  const codes = scratch(allCodeBytes + infoBytes + productScratchBytes(tokens, groups));
+  const infos = codes + allCodeBytes;
+  quantize(x, codes, infos, tokens, cols, group, zeroCode(format));
+  const kind = SCALE_KINDS[scales];
+  matmul(codes, infos, w.address, w.scales, w.minimums, kind, y, tokens, rows, groups, group, infos + infoBytes);
+}
+
+/** Rows are widened in panels, which stay in cache while all tokens pass. */
+function dequantizedProduct(k: Kernels, x: number, w: WasmMatrix, y: number, tokens: number, scratch: Scratch): void {
+  const { rows, cols, groups } = w;
+  const panelBytes = PANEL_ROWS * cols * 4;
+  const panel = scratch(panelBytes + 64 * groups);
+  for (let first = 0; first < rows; first += PANEL_ROWS) {
+    const count = Math.min(PANEL_ROWS, rows - first);
+    for (let i = 0; i < count; i++) unpackRow(k, w, first + i, panel + i * cols * 4, panel + panelBytes);
+    k.timesPanelF32(x, panel, y + first * 4, tokens, count, cols, rows * 4);
+  }
+}
+
 /** Row `row` of W as f32, to address `out`. */
-export function widenRow(k: Kernels, w: WasmMatrix, row: number, out: number): void {
-  const { cols, groups, format } = w;
-  if ("group" in format) {
-    if (format.type === "int8") k.unpackInt8(w.address, w.scales, row, cols, format.group, groups, out);
-    else k.unpackInt4(w.address, w.scales, w.minimums, row, cols, format.group, groups, out);
-  } else if (format.type === "f32") {
+export function widenRow(k: Kernels, w: WasmMatrix, row: number, out: number, scratch: Scratch): void {
+  const { cols, format } = w;
+  if ("group" in format) unpackRow(k, w, row, out, scratch(64 * w.groups));
+  else if (format.type === "f32") {
     const from = w.address + row * cols * 4;
     w.memory.u8.copyWithin(out, from, from + cols * 4);
   } else (format.type === "bf16" ? k.widenBf16 : k.widenF16)(w.address + row * cols * 2, out, cols);
+}
+
+/** @param scratch address of 64 bytes for each group */
+function unpackRow(k: Kernels, w: WasmMatrix, row: number, out: number, scratch: number): void {
+  const { address, scales, minimums, cols, groups, format } = w;
+  if (!("group" in format)) return;
+  const kind = SCALE_KINDS[format.scales ?? "f16"];
+  const unpack = format.type === "int8" ? k.unpackInt8 : k.unpackInt4;
+  unpack(address, scales, minimums, kind, row, cols, groups, format.group, zeroCode(format), out, scratch);
 }

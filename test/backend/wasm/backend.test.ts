@@ -67,13 +67,21 @@ test("the probe passes right kernels", async () => {
 
 test("the probe finds kernels that are wrong in one product of extremes", async () => {
   const wrong: [RegExp, Parameters<typeof withKernel>[0]][] = [
-    [/int8 product in groups of 32/, (k, memory) => ({ matmulInt8: saturated(k.matmulInt8, memory, 4) })],
-    [/int4 product in groups of 32/, (k, memory) => ({ matmulInt4: saturated(k.matmulInt4, memory, 5) })],
+    [/int8 product in groups of 32/, (k, memory) => ({ int8: { ...k.int8, matmul: saturated(k.int8.matmul, memory, 6) } })],
+    [/int4 product in groups of 32/, (k, memory) => ({ int4: { ...k.int4, matmul: saturated(k.int4.matmul, memory, 6) } })],
     [
       /int8 product/,
-      (k) => ({ quantize: (x, c, s, tokens, cols, group) => k.quantize(x, c, s, Math.min(tokens, 4), cols, group) }),
+      (k) => ({
+        int8: {
+          ...k.int8,
+          quantize: (x, c, i, tokens, cols, group, zero) => k.int8.quantize(x, c, i, Math.min(tokens, 4), cols, group, zero),
+        },
+      }),
     ],
-    [/int4 product/, (k) => ({ packInt4: (codes, w, row, cols, padded) => k.packInt4(codes, w, row, cols - 1, padded) })],
+    [
+      /int4 product/,
+      (k) => ({ packInt4: (codes, w, row, cols, padded, zero) => k.packInt4(codes, w, row, cols - 1, padded, zero) }),
+    ],
   ];
   for (const [message, change] of wrong) assert.match((await probe(withKernel(change))) ?? "", message);
 });
@@ -161,14 +169,14 @@ test("bytesInUse counts weights, vectors, pages and activations", async () => {
   const b = await createWasmBackend({ build: "simd" });
   b.createMatrix(10, 20, { type: "bf16" });
   assert.is(b.bytesInUse, 400);
-  b.createMatrix(5, 20, { type: "int4", group: 32, minimum: true }); // 2 blocks of 4 x 32 codes, scales, minimums
-  assert.is(b.bytesInUse, 400 + 2 * (64 + 16 + 16));
+  b.createMatrix(5, 20, { type: "int4", group: 32, minimum: true }); // a block of 8 x 32 codes, f16 scales and minimums
+  assert.is(b.bytesInUse, 400 + 128 + 16 + 16);
   b.createVector(new Float32Array(4));
-  assert.is(b.bytesInUse, 400 + 192 + 16);
+  assert.is(b.bytesInUse, 400 + 160 + 16);
   sequence(b, { layers: 1, kvHeads: 1, headDim: 4, type: "f16" }, 33);
-  assert.is(b.bytesInUse, 608 + 2 * 512);
+  assert.is(b.bytesInUse, 576 + 2 * 512);
   b.input(new Float32Array(10), [10]);
-  assert.ok(b.bytesInUse > 608 + 1024);
+  assert.ok(b.bytesInUse > 576 + 1024);
   b.close();
 });
 

@@ -1,0 +1,62 @@
+/**
+ * Quantized weights as they are held, in blocks of 8 rows, and in panels, as products with many tokens want them.
+ *
+ *   block of int8   [padded cols / 4] of two tiles, rows 0..3 and rows 4..7: 32 bytes
+ *   block of int4   [padded cols / 8] of two pairs of tiles, rows 0..3 and rows 4..7: 32 bytes; a pair has one tile in the low halves of
+ *                   its bytes and the next 4 columns in the high ones
+ *   panel           tiles as the path P reads them (quantized-dots.ts), rows 0..3 before rows 4..7, of Wide the even columns of both
+ *                   before the odd ones
+ *
+ * Rows and columns past the last have the code `zero`.
+ */
+import { kept } from "./kept";
+import { isWide } from "./quantized-dots";
+
+/** How weights are held, W, as types: codes of 4 bits, codes of 8 bits. */
+export type Int4 = u8;
+export type Int8 = u16;
+
+@inline export function isInt8<W>(): bool {
+  return sizeof<W>() == 2;
+}
+
+/** Bytes of 8 columns of a block. */
+@inline export function octetBytes<W>(): usize {
+  return isInt8<W>() ? 64 : 32;
+}
+
+/** Bytes of 8 columns of a panel. */
+@inline export function panelBytes<P>(): usize {
+  return isWide<P>() ? 128 : 64;
+}
+
+/** A stretch of columns, a multiple of 8, of a block. */
+export function unpackPanel<W, P>(block: usize, panel: usize, cols: i32): void {
+  const low = kept(0x0f0f0f0f, cols);
+  const even = kept(0x00ff00ff, cols);
+  let to = panel;
+  for (let p = block, end = block + <usize>(cols >> 3) * octetBytes<W>(); p < end; p += octetBytes<W>(), to += panelBytes<P>()) {
+    const top = v128.load(p);
+    const bottom = v128.load(p, 16);
+    if (isInt8<W>()) {
+      storeTiles<P>(to, top, bottom, even);
+      storeTiles<P>(to + panelBytes<P>() / 2, v128.load(p, 32), v128.load(p, 48), even);
+    } else {
+      storeTiles<P>(to, v128.and(top, low), v128.and(bottom, low), even);
+      storeTiles<P>(to + panelBytes<P>() / 2, v128.and(i16x8.shr_u(top, 4), low), v128.and(i16x8.shr_u(bottom, 4), low), even);
+    }
+  }
+}
+
+/** 4 columns of 8 rows. */
+@inline function storeTiles<P>(to: usize, top: v128, bottom: v128, even: v128): void {
+  if (isWide<P>()) {
+    v128.store(to, v128.and(top, even));
+    v128.store(to, v128.and(bottom, even), 16);
+    v128.store(to, i16x8.shr_u(top, 8), 32);
+    v128.store(to, i16x8.shr_u(bottom, 8), 48);
+  } else {
+    v128.store(to, top);
+    v128.store(to, bottom, 16);
+  }
+}
