@@ -36,7 +36,7 @@ export interface WasmOptions {
 /** Kernels that compute rightly on this machine. Another thread of it may use them as they are. */
 export interface ChosenKernels {
   readonly module: WebAssembly.Module;
-  /** Whether attention over an int8 cache may use relaxed dots. */
+  /** Whether relaxed dots of bytes multiply unsigned and exactly. */
   readonly unsignedDots: boolean;
 }
 
