@@ -114,7 +114,7 @@ async function predictions(scheme: Scheme, dialogues: readonly Dialogue[]): Prom
   for (const dialogue of dialogues)
     results.push(
       await answerLogprobs(dialogue, async (ids) => {
-        const cache = new SequenceCache(new KvCache(pool), () => {});
+        const cache = new SequenceCache(new KvCache(pool));
         const [result] = await runner.run([{ cache, ids, logits: "all" }]);
         cache.close();
         return result!.logits!;

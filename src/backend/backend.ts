@@ -9,6 +9,9 @@
  */
 import type { FloatType } from "../core/dtype.ts";
 
+/** Raised whenever a definition changes bits: what was computed before cannot be gone on with. */
+export const ARITHMETIC = 1;
+
 /** Activations, f32, row-major. `shape` is [tokens, width] or [tokens, heads, head_dim]. */
 export interface Tensor {
   readonly shape: readonly number[];

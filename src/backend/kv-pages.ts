@@ -103,10 +103,10 @@ export class KvCache {
 
   /** Makes room for `tokens` more entries that nobody else sees, or throws MEMORY_FULL and leaves the entries as they were. */
   reserve(tokens: number): void {
-    this.#open();
+    this.requireOpen();
     requireCount(tokens);
     const before = this.pages.length;
-    const needed = this.#pagesFor(this.#length + tokens);
+    const needed = pageCount(this.#start, this.#length + tokens);
     if (tokens > 0) this.#ownLastPage();
     try {
       while (this.pages.length < needed) this.pages.push(this.#pool.take());
@@ -118,29 +118,29 @@ export class KvCache {
 
   /** Makes `tokens` appended entries visible: a step that fails half-way leaves no trace. */
   commit(tokens: number): void {
-    this.#open();
+    this.requireOpen();
     requireCount(tokens);
-    if (this.#pagesFor(this.#length + tokens) > this.pages.length)
+    if (pageCount(this.#start, this.#length + tokens) > this.pages.length)
       throw new Qwen3Error("ARGUMENT", `${tokens} entries were not reserved`);
     this.#length += tokens;
   }
 
   /** Forgets all entries from `length` on and gives their pages back. */
   truncate(length: number): void {
-    this.#open();
+    this.requireOpen();
     if (!Number.isSafeInteger(length) || length < 0 || length > this.#length)
       throw new Qwen3Error("ARGUMENT", `cannot truncate a cache of ${this.#length} entries to ${length}`);
     this.#length = length;
-    this.#release(this.#pagesFor(length));
+    this.#release(pageCount(this.#start, length));
   }
 
   /** A second sequence with the same entries. The pages are shared; the first of the two that appends to a shared page copies it. */
   fork(): KvCache {
-    this.#open();
+    this.requireOpen();
     const copy = new KvCache(this.#pool);
     copy.#start = this.#start;
     copy.#length = this.#length;
-    for (const page of this.pages.slice(0, this.#pagesFor(this.#length))) {
+    for (const page of this.pages.slice(0, pageCount(this.#start, this.#length))) {
       this.#pool.share(page);
       copy.pages.push(page);
     }
@@ -153,18 +153,14 @@ export class KvCache {
     this.#release(0);
   }
 
-  #open(): void {
+  /** @throws CLOSED */
+  requireOpen(): void {
     if (this.#closed) throw new Qwen3Error("CLOSED", "the KV cache was closed");
-  }
-
-  #pagesFor(length: number): number {
-    if (length === 0) return 0;
-    return Math.floor((this.#start + length - 1) / PAGE_TOKENS) - Math.floor(this.#start / PAGE_TOKENS) + 1;
   }
 
   /** Copies the page that the next entry goes to, if entries of others are in it. */
   #ownLastPage(): void {
-    const last = this.#pagesFor(this.#length) - 1;
+    const last = pageCount(this.#start, this.#length) - 1;
     const page = this.pages[last];
     if (page === undefined || (this.#start + this.#length) % PAGE_TOKENS === 0 || !this.#pool.isShared(page)) return;
     const own = this.#pool.take();
@@ -176,6 +172,12 @@ export class KvCache {
   #release(keep: number): void {
     while (this.pages.length > keep) this.#pool.release(this.pages.pop()!);
   }
+}
+
+/** Pages that `length` entries from absolute position `start` on lie in. */
+export function pageCount(start: number, length: number): number {
+  if (length === 0) return 0;
+  return Math.floor((start + length - 1) / PAGE_TOKENS) - Math.floor(start / PAGE_TOKENS) + 1;
 }
 
 function requireCount(tokens: number): void {

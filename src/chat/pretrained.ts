@@ -70,6 +70,15 @@ export class Qwen3 {
     return this.#model.newCache();
   }
 
+  /**
+   * A cache with what another one had when it was saved (`cache.save()`), by this model or by any of the same weights and options on
+   * whatever machine: the results that follow are the same bits. What was saved by others is refused. Errors: CACHE_FILE, which says what
+   * differs or is broken, CONTEXT_FULL, MEMORY_FULL.
+   */
+  restoreCache(bytes: Uint8Array): Promise<SequenceCache> {
+    return this.#model.restoreCache(bytes);
+  }
+
   /** Runs token ids through the model: logits, and on request the hidden state and a trace of every stage. */
   forward(ids: readonly number[], options: ForwardOptions = {}): Promise<ForwardResult> {
     return this.#model.forward(ids, options);

@@ -12,6 +12,7 @@ export type ErrorCode =
   | "TOKENIZER_MISSING" // the checkpoint has no tokenizer and text was asked for
   | "TOKENIZER_FILE" // tokenizer.json or tokenizer_config.json is broken or of an unsupported kind
   | "CHAT_TEMPLATE" // the template is missing, fails, or cannot be rendered safely
+  | "CACHE_FILE" // bytes of a saved cache are broken, or of another model
   | "CONTEXT_FULL" // more tokens than the model's or the plan's context
   | "MEMORY_PLAN" // the plan does not fit the budget
   | "MEMORY_FULL" // an allocation failed

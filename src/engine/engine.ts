@@ -43,7 +43,7 @@ export class Engine {
   /** Puts a request in line. Errors: MEMORY_FULL for one that can never fit, ARGUMENT, CLOSED. */
   add(request: EngineRequest): SequenceState {
     if (this.#closed) throw this.#closed;
-    const newCache = () => new SequenceCache(new KvCache(this.#pool), () => {});
+    const newCache = () => new SequenceCache(new KvCache(this.#pool));
     const sequence = new EngineSequence(this.#added + 1, request, newCache, this.#vocabSize);
     this.#schedule.add(sequence);
     this.#added++;

@@ -18,6 +18,7 @@ import type { Executor } from "./executor.ts";
 import { openExecutor } from "./open-executor.ts";
 import { type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
 import { Runner, type RunOptions } from "./runner.ts";
+import { SavedCaches } from "./saved-caches.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 import { StepQueue } from "./step.ts";
 import { tokenizerOrReason } from "./tokenizer-files.ts";
@@ -85,16 +86,18 @@ export class LocalModel {
   readonly #runner: Runner;
   readonly #engine: Engine;
   readonly #kvPool: KvPool;
+  readonly #saved: SavedCaches;
   readonly #caches = new Set<SequenceCache>();
   #closed = false;
 
   private constructor(
     checkpoint: Checkpoint,
     executor: Executor,
-    { maxBatchedTokens = 64, maxSequences = 64 }: ModelOptions,
+    options: ModelOptions,
     plan: MemoryPlan,
     tokenizer: Tokenizer | Qwen3Error,
   ) {
+    const { maxBatchedTokens = 64, maxSequences = 64 } = options;
     this.config = checkpoint.config;
     this.generationConfig = checkpoint.generationConfig;
     this.plan = plan;
@@ -104,6 +107,7 @@ export class LocalModel {
     this.executor = executor;
     const queue = new StepQueue();
     this.#runner = new Runner(executor, checkpoint.config, maxBatchedTokens, queue);
+    this.#saved = new SavedCaches(checkpoint, { ...options, kvCache: kvTypeOf(options) }, this.#kvPool, this.#runner, queue);
     const vocabSize = checkpoint.config.vocab_size;
     this.#engine = new Engine(executor, this.#kvPool, { maxBatchedTokens, maxSequences, vocabSize }, queue);
   }
@@ -144,14 +148,25 @@ export class LocalModel {
 
   newCache(): SequenceCache {
     this.#requireOpen();
-    const caches = this.#caches;
-    const cache = new SequenceCache(
-      new KvCache(this.#kvPool),
-      (closed) => caches.delete(closed),
-      (fork) => caches.add(fork),
-    );
-    caches.add(cache);
+    const cache = new SequenceCache(new KvCache(this.#kvPool), {
+      closed: (closed) => this.#caches.delete(closed),
+      forked: (fork) => this.#caches.add(fork),
+      save: (saved) => this.#saved.save(saved),
+    });
+    this.#caches.add(cache);
     return cache;
+  }
+
+  /** A cache with what another one had when it was saved. Errors: CACHE_FILE, CONTEXT_FULL, MEMORY_FULL, CLOSED. */
+  async restoreCache(bytes: Uint8Array): Promise<SequenceCache> {
+    const cache = this.newCache();
+    try {
+      await this.#saved.restore(bytes, cache, this.plan.maxModelLen);
+      return cache;
+    } catch (error) {
+      cache.close();
+      throw error;
+    }
   }
 
   async forward(prompt: readonly number[], options: ForwardOptions = {}): Promise<ForwardResult> {

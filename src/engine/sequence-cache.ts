@@ -5,20 +5,25 @@
 import type { KvCache } from "../backend/kv-pages.ts";
 import { Qwen3Error } from "../core/errors.ts";
 
+/** Whose caches they are. */
+export interface CacheOwner {
+  closed(cache: SequenceCache): void;
+  forked(cache: SequenceCache): void;
+  save(cache: SequenceCache): Promise<Uint8Array>;
+}
+
 export class SequenceCache {
   /** The token ids of the entries, oldest first. */
   readonly ids: number[] = [];
   /** @internal */
   readonly kv: KvCache;
-  readonly #onClose: (cache: SequenceCache) => void;
-  readonly #onFork: (cache: SequenceCache) => void;
+  readonly #owner: CacheOwner | undefined;
   #busy = false;
 
   /** @internal Made by `model.newCache()`. */
-  constructor(kv: KvCache, onClose: (cache: SequenceCache) => void, onFork: (cache: SequenceCache) => void = () => {}) {
+  constructor(kv: KvCache, owner?: CacheOwner) {
     this.kv = kv;
-    this.#onClose = onClose;
-    this.#onFork = onFork;
+    this.#owner = owner;
   }
 
   /** Entries in the cache. */
@@ -43,10 +48,24 @@ export class SequenceCache {
    */
   fork(): SequenceCache {
     this.acquire()();
-    const copy = new SequenceCache(this.kv.fork(), this.#onClose, this.#onFork);
+    const copy = new SequenceCache(this.kv.fork(), this.#owner);
     for (const id of this.ids) copy.ids.push(id);
-    this.#onFork(copy);
+    this.#owner?.forked(copy);
     return copy;
+  }
+
+  /**
+   * The entries as bytes, for `restoreCache` of a model of the same weights, wherever that runs; about `plan.kvBytesPerToken` a token.
+   * Nothing may use the cache meanwhile. Errors: ARGUMENT while a call uses the cache, CLOSED, MEMORY_FULL.
+   */
+  async save(): Promise<Uint8Array> {
+    if (!this.#owner) throw new Qwen3Error("ARGUMENT", "only a cache of a model can be saved");
+    const release = this.acquire();
+    try {
+      return await this.#owner.save(this);
+    } finally {
+      release();
+    }
   }
 
   /** @internal Keeps the longest common prefix with `ids` but never the last of them (its logits are still wanted); returns its length. */
@@ -81,6 +100,6 @@ export class SequenceCache {
   close(): void {
     this.kv.close();
     this.ids.length = 0;
-    this.#onClose(this);
+    this.#owner?.closed(this);
   }
 }

@@ -214,7 +214,7 @@ test("a step that fails ends all with its error; closing ends all with CLOSED", 
 
 test("a caller's cache is gone on with, and is theirs again; closed meanwhile it fails its own request", async () => {
   const { engine, pool } = newEngine();
-  const cache = new SequenceCache(new KvCache(pool), () => {});
+  const cache = new SequenceCache(new KvCache(pool));
   const r = request(20, 9);
   const first = engine.add({ ...r, cache });
   await finish(engine, first);
@@ -225,7 +225,7 @@ test("a caller's cache is gone on with, and is theirs again; closed meanwhile it
   assert.equal([second.cachedTokens, second.computedTokens], [28, 3]);
   assert.equal(second.generatedIds, plainAnswer({ ...r, promptIds }));
   for (const promptLength of [4, 20]) {
-    const third = engine.add({ ...request(promptLength, 9), cache: new SequenceCache(new KvCache(pool), () => {}) });
+    const third = engine.add({ ...request(promptLength, 9), cache: new SequenceCache(new KvCache(pool)) });
     const other = engine.add(r);
     if (promptLength === 4) await engine.step();
     (third as EngineSequence).cache.close();
@@ -324,7 +324,7 @@ async function live(seed: number, operations: number): Promise<number> {
       id.value = state.id;
       running.set(state, r);
       if (entry && free) Object.assign(entry, { free, busy: state });
-    } else if (kind < 4 && held.length < 5) hold(new SequenceCache(new KvCache(pool), () => {}));
+    } else if (kind < 4 && held.length < 5) hold(new SequenceCache(new KvCache(pool)));
     else if (kind < 6 && chosen && !chosen.busy && held.length < 8) hold(chosen.cache.fork());
     else if (kind < 7 && chosen && !chosen.busy) chosen.cache.truncate(below(chosen.cache.length + 1));
     else if (kind < 8 && chosen && !chosen.busy) {

@@ -168,7 +168,7 @@ test("an adapter beside a matrix adds its low-rank update", async () => {
   const lora = { A: matrix(1, D, () => 1), B: matrix(V, 1, (i) => B[i]!) };
   const run = async (model: typeof weights) => {
     const executor = new LocalExecutor(backend, checkpoint.config, model, "f32");
-    const cache = new SequenceCache(new KvCache(new KvPool(executor.store)), () => {});
+    const cache = new SequenceCache(new KvCache(new KvPool(executor.store)));
     const [result] = await new Runner(executor, checkpoint.config, 64).run([{ cache, ids, logits: "last", hidden: true }]);
     return result!;
   };
