@@ -2,6 +2,7 @@
 import { Qwen3Error } from "../core/errors.ts";
 import { type Logprobs, logprobs } from "../sampler/logprobs.ts";
 import { forbidding, type LogitMask } from "../sampler/mask.ts";
+import type { SamplerMemory } from "../sampler/memory.ts";
 import type { SamplingParams } from "../sampler/params.ts";
 import { sample } from "../sampler/sampler.ts";
 import type { SequenceCache } from "./sequence-cache.ts";
@@ -80,10 +81,11 @@ export class EngineSequence implements SequenceState {
   running = false;
   /** Its number in the line of those that got a place in a step, when it last did. */
   served = 0;
+  readonly #memory: SamplerMemory;
   readonly #noStop: LogitMask | undefined;
   readonly #lookup: PromptLookup | undefined;
 
-  constructor(id: number, request: EngineRequest, newCache: () => SequenceCache, vocabSize: number) {
+  constructor(id: number, request: EngineRequest, newCache: () => SequenceCache, memory: SamplerMemory, vocabSize: number) {
     const { promptIds, maxNewTokens, minNewTokens = 0, speculation } = request;
     if (promptIds.length < 1 || maxNewTokens < 1)
       throw new Qwen3Error(
@@ -93,6 +95,7 @@ export class EngineSequence implements SequenceState {
     this.id = id;
     this.request = request;
     this.cache = request.cache ?? newCache();
+    this.#memory = memory;
     this.cachedTokens = this.cache.keepPrefix(promptIds);
     if (minNewTokens > 0) this.#noStop = forbidding(request.stopIds, vocabSize);
     if (speculation) this.#lookup = new PromptLookup(speculation.ngram);
@@ -161,6 +164,7 @@ export class EngineSequence implements SequenceState {
       choice,
       position: promptIds.length + generated.length,
       mask: generated.length < minNewTokens ? this.#noStop : undefined,
+      memory: this.#memory,
     });
     const top = this.request.logprobs;
     const token = top === undefined ? { id } : { id, logprobs: logprobs(raw, id, top) };

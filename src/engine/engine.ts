@@ -9,6 +9,7 @@
 import { KvCache, type KvPool } from "../backend/kv-pages.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { breather } from "../core/turn.ts";
+import { SamplerMemory } from "../sampler/memory.ts";
 import { type EngineRequest, EngineSequence, type SequenceState } from "./engine-sequence.ts";
 import type { Executor } from "./executor.ts";
 import { Schedule, type ScheduleLimits } from "./schedule.ts";
@@ -26,6 +27,8 @@ export class Engine {
   readonly #schedule: Schedule;
   readonly #queue: StepQueue;
   readonly #breathe = breather();
+  /** One for all: tokens are sampled one after the other. */
+  readonly #samplerRoom = { scratch: new Float32Array() };
   #added = 0;
   #closed: Qwen3Error | undefined;
   /** The step under way. */
@@ -44,7 +47,8 @@ export class Engine {
   add(request: EngineRequest): SequenceState {
     if (this.#closed) throw this.#closed;
     const newCache = () => new SequenceCache(new KvCache(this.#pool));
-    const sequence = new EngineSequence(this.#added + 1, request, newCache, this.#vocabSize);
+    const memory = new SamplerMemory(this.#samplerRoom);
+    const sequence = new EngineSequence(this.#added + 1, request, newCache, memory, this.#vocabSize);
     this.#schedule.add(sequence);
     this.#added++;
     return sequence;

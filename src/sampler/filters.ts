@@ -3,7 +3,7 @@
  * Sums run in one fixed order (ascending id, or the ranking), in f64 with our own exp: the same bits on every engine.
  */
 import { exp } from "../core/math.ts";
-import { best, kthLargest } from "./ranking.ts";
+import { atLeastKth, best } from "./ranking.ts";
 
 /** The tokens still in the running, by ascending id. */
 export interface Candidates {
@@ -30,10 +30,7 @@ export function totalWeight(candidates: Candidates): number {
  */
 export function topK(logits: Float32Array, k: number): Int32Array | undefined {
   if (k === 0 || k >= logits.length) return undefined;
-  const threshold = kthLargest(logits, k);
-  const ids: number[] = [];
-  for (let id = 0; id < logits.length; id++) if (logits[id]! >= threshold && logits[id]! > Number.NEGATIVE_INFINITY) ids.push(id);
-  return new Int32Array(ids);
+  return new Int32Array(atLeastKth(logits, k).filter((id) => logits[id]! > Number.NEGATIVE_INFINITY));
 }
 
 /** The weights of `ids` (all, if undefined) at a temperature above 0. */
@@ -48,8 +45,7 @@ export function weigh(logits: Float32Array, ids: Int32Array | undefined, tempera
 
 /** Temperature 0: the best token alone, of equal ones the lowest id. */
 export function greedy(logits: Float32Array): Candidates {
-  let id = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[id]!) id = i;
+  const [id = 0] = atLeastKth(logits, 1);
   return weigh(logits, Int32Array.of(id), 1);
 }
 

@@ -1,3 +1,5 @@
+import { SamplerMemory } from "./memory.ts";
+
 /** Which tokens may come next at all, as a grammar or a minimum length decides it. */
 export interface LogitMask {
   /** Bit id % 32 of word floor(id / 32) is 1 where the token is allowed; ids beyond the words are not. */
@@ -11,10 +13,10 @@ export function forbidding(ids: Iterable<number>, vocabularySize: number): Logit
   return { allowed };
 }
 
-/** The logits with those of forbidden tokens at minus infinity: a new array, or the same one where there is no mask. */
-export function maskLogits(logits: Float32Array, mask: LogitMask | undefined): Float32Array {
+/** The logits with those of forbidden tokens at minus infinity: the memory's copy, or the same array where there is no mask. */
+export function maskLogits(logits: Float32Array, mask: LogitMask | undefined, memory = new SamplerMemory()): Float32Array {
   if (mask === undefined) return logits;
-  const masked = logits.slice();
+  const masked = memory.copy(logits);
   for (let first = 0; first < masked.length; first += 32) {
     const word = mask.allowed[first >>> 5] ?? 0;
     if (word === 0xffffffff) continue;

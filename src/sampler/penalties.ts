@@ -1,8 +1,9 @@
 /**
- * Stages that change single logits by what was said before, or by request. Each gives a new array, or the same one where it is
- * neutral. Arithmetic is f32, as in PyTorch. Ids past the vocabulary are ignored in histories: they cannot be generated.
+ * Stages that change single logits by what was said before, or by request. Each gives a new array (the memory's copy, if there is a
+ * memory), or the same one where it is neutral. Arithmetic is f32, as in PyTorch. Ids past the vocabulary are ignored in histories: they cannot be generated.
  */
 import { Qwen3Error } from "../core/errors.ts";
+import { SamplerMemory } from "./memory.ts";
 
 const { fround } = Math;
 
@@ -15,10 +16,11 @@ export function repetitionPenalty(
   penalty: number,
   prompt: ArrayLike<number>,
   generated: ArrayLike<number>,
+  memory = new SamplerMemory(),
 ): Float32Array {
   if (penalty === 1 || prompt.length + generated.length === 0) return logits;
   const factor = fround(penalty);
-  const penalised = logits.slice();
+  const penalised = memory.copy(logits);
   for (const ids of [prompt, generated])
     for (let i = 0; i < ids.length; i++) {
       const logit = logits[ids[i]!]; // from the untouched array, so that a token seen twice is penalised once
@@ -36,12 +38,12 @@ export function frequencyAndPresencePenalty(
   frequency: number,
   presence: number,
   generated: ArrayLike<number>,
+  memory = new SamplerMemory(),
 ): Float32Array {
   if ((frequency === 0 && presence === 0) || generated.length === 0) return logits;
-  const counts = new Map<number, number>();
-  for (let i = 0; i < generated.length; i++) counts.set(generated[i]!, (counts.get(generated[i]!) ?? 0) + 1);
-  const penalised = logits.slice();
-  for (const [id, count] of counts) if (id < logits.length) penalised[id] = logits[id]! - fround(frequency * count + presence);
+  const penalised = memory.copy(logits);
+  for (const [id, count] of memory.counts(generated))
+    if (id < logits.length) penalised[id] = logits[id]! - fround(frequency * count + presence);
   return penalised;
 }
 
@@ -50,9 +52,9 @@ export function frequencyAndPresencePenalty(
  *
  * @throws Qwen3Error ARGUMENT for an id that is not in the vocabulary
  */
-export function biasLogits(logits: Float32Array, bias: ReadonlyMap<number, number>): Float32Array {
+export function biasLogits(logits: Float32Array, bias: ReadonlyMap<number, number>, memory = new SamplerMemory()): Float32Array {
   if (bias.size === 0) return logits;
-  const biased = logits.slice();
+  const biased = memory.copy(logits);
   for (const [id, value] of bias) {
     if (logits[id] === undefined)
       throw new Qwen3Error("ARGUMENT", `logitBias: there is no token ${id}; ids are 0 to ${logits.length - 1}`);

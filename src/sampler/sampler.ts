@@ -6,6 +6,7 @@ import { uniform } from "../core/random.ts";
 import { type Candidates, greedy, idAt, minP, topK, topP, totalWeight, weigh } from "./filters.ts";
 import { checkLogits } from "./logits.ts";
 import { type LogitMask, maskLogits } from "./mask.ts";
+import type { SamplerMemory } from "./memory.ts";
 import type { SamplingParams } from "./params.ts";
 import { biasLogits, frequencyAndPresencePenalty, repetitionPenalty } from "./penalties.ts";
 
@@ -20,6 +21,8 @@ export interface SampleContext {
   /** Number of the drawn token in its sequence: with seed and choice it decides the random number, and nothing else does. */
   readonly position: number;
   readonly mask?: LogitMask | undefined;
+  /** The sequence's, to save time. */
+  readonly memory?: SamplerMemory | undefined;
 }
 
 /** In the order in which they act. */
@@ -58,17 +61,17 @@ export function remaining(
 ): Candidates {
   checkLogits(logits, "the model's logits");
   const adjusted = adjust(logits, params, context, observe);
-  if (adjusted !== logits) checkLogits(adjusted, "logits after penalties, bias and mask");
-
   const { temperature } = params;
   if (temperature === 0) {
     const best = greedy(adjusted);
+    requireDistribution(best, adjusted);
     observe?.("temperature", best);
     return best;
   }
-  if (temperature !== 1) observe?.("temperature", weigh(adjusted, undefined, temperature));
   const ids = topK(adjusted, params.topK);
   const candidates = weigh(adjusted, ids, temperature);
+  requireDistribution(candidates, adjusted);
+  if (temperature !== 1) observe?.("temperature", weigh(adjusted, undefined, temperature));
   if (ids) observe?.("top_k", candidates);
   const nucleus = topP(candidates, params.topP);
   if (nucleus !== candidates) observe?.("top_p", nucleus);
@@ -77,19 +80,25 @@ export function remaining(
   return probable;
 }
 
+/** The best candidate has the weight 1, unless the stages before made it infinite or left none. */
+function requireDistribution(candidates: Candidates, adjusted: Float32Array): void {
+  if (!candidates.weights.includes(1)) checkLogits(adjusted, "logits after penalties, bias and mask");
+}
+
 /** The stages that change logits: a new array, or the same one where all are neutral. */
 function adjust(logits: Float32Array, params: SamplingParams, context: SampleContext, observe?: ObserveStage): Float32Array {
   const { prompt, generated, mask } = context;
+  const memory = observe ? undefined : context.memory; // who looks on compares each stage with the one before
   const { repetitionPenalty: repetition, frequencyPenalty: frequency, presencePenalty: presence } = params;
   let current = logits;
   const take = (name: StageName, next: Float32Array) => {
     if (next !== current) observe?.(name, weigh(next, undefined, 1));
     current = next;
   };
-  take("repetition_penalty", repetitionPenalty(current, repetition, prompt, generated));
-  take("frequency_and_presence_penalty", frequencyAndPresencePenalty(current, frequency, presence, generated));
-  take("logit_bias", biasLogits(current, params.logitBias));
-  take("mask", maskLogits(current, mask));
+  take("repetition_penalty", repetitionPenalty(current, repetition, prompt, generated, memory));
+  take("frequency_and_presence_penalty", frequencyAndPresencePenalty(current, frequency, presence, generated, memory));
+  take("logit_bias", biasLogits(current, params.logitBias, memory));
+  take("mask", maskLogits(current, mask, memory));
   return current;
 }
 
