@@ -15,19 +15,20 @@ const ENDINGS: Partial<Record<ChatFinishReason, string>> = {
 
 /** @param drawn whether random numbers were drawn: without them the seed says nothing */
 export function closingLine({ finishReason, usage, timings, seed }: Finished, drawn = true): string {
-  const { promptTokens, completionTokens, cachedTokens } = usage;
+  const { promptTokens, completionTokens, cachedTokens, draftTokens, acceptedTokens } = usage;
   const prompt = `${count(promptTokens, "prompt token")}${cachedTokens > 0 ? ` (${cachedTokens} of them known)` : ""}`;
   const parts = [
     prompt + rate(timings?.promptTokensPerSecond),
     count(completionTokens, "output token") + rate(timings?.completionTokensPerSecond),
+    draftTokens === undefined ? undefined : `${acceptedTokens} of ${count(draftTokens, "guess", "es")} right`,
     drawn ? `seed ${seed}` : undefined,
     ENDINGS[finishReason],
   ];
   return `[${parts.filter((part) => part !== undefined).join(", ")}]`;
 }
 
-function count(tokens: number, what: string): string {
-  return `${tokens} ${what}${tokens === 1 ? "" : "s"}`;
+function count(tokens: number, what: string, plural = "s"): string {
+  return `${tokens} ${what}${tokens === 1 ? "" : plural}`;
 }
 
 /** Nothing where no time was measured: the first token of an answer comes with its prompt. */

@@ -54,9 +54,14 @@ export const samplingOptions = {
   seed: integer(-MAX, MAX, "Whole number that repeats an answer. Default: a new one each time, told at the end."),
 };
 
-const generationOptions = {
+export const generationOptions = {
   "max-new-tokens": integer(1, MAX, "Longest answer in tokens. Default: until the context is full."),
   stop: texts("TEXT", "Ends the answer before this text; may be given several times."),
+  speculation: choice(
+    ["prompt-lookup"],
+    "Guess tokens by what followed the same words before, and check several at once: the same output, sooner where text repeats. " +
+      "Default: off.",
+  ),
 };
 
 const templateOptions = {

@@ -1,6 +1,6 @@
 /** Options of the command line as the library takes them, and loading a model with them. */
 import { type ChatTemplateOptions, type GenerateOptions, type ModelOptions, Qwen3, type SamplingOptions } from "../index.ts";
-import type { modelOptions, samplingOptions } from "./commands.ts";
+import type { generationOptions, modelOptions, samplingOptions } from "./commands.ts";
 import type { Values } from "./options.ts";
 import { bundledModel } from "./package.ts";
 import { ProgressLine } from "./progress.ts";
@@ -32,10 +32,14 @@ export function toSamplingOptions(values: SamplingValues): SamplingOptions {
   };
 }
 
-export function toGenerateOptions(
-  values: SamplingValues & { readonly "max-new-tokens"?: number; readonly stop?: readonly string[] },
-): GenerateOptions {
-  return { ...toSamplingOptions(values), maxNewTokens: values["max-new-tokens"], stop: values.stop, timings: true };
+export function toGenerateOptions(values: SamplingValues & Values<typeof generationOptions>): GenerateOptions {
+  return {
+    ...toSamplingOptions(values),
+    maxNewTokens: values["max-new-tokens"],
+    stop: values.stop,
+    speculation: values.speculation && { type: values.speculation },
+    timings: true,
+  };
 }
 
 export function toTemplateOptions({

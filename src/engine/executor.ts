@@ -73,7 +73,12 @@ export class LocalExecutor implements Executor {
   async step({ ids, segments, logitRows, hiddenRows, trace }: StepRequest): Promise<StepResult> {
     const b = this.backend;
     const recorder = trace ? new TraceRecorder(b) : undefined;
-    const result = { logits: allocate(logitRows.length, this.#config.vocab_size), hidden: new Float32Array() as Float32Array };
+    const { vocab_size } = this.#config;
+    const oneBlock = logitRows.length <= LOGIT_ROWS;
+    const result: { logits: Float32Array; hidden: Float32Array } = {
+      logits: allocate(oneBlock ? 0 : logitRows.length, vocab_size),
+      hidden: new Float32Array(),
+    };
     const reads: Promise<void>[] = [];
     b.scope(() => {
       const { cos, sin } = this.#rope.fill(positionsOf(segments));
@@ -94,7 +99,12 @@ export class LocalExecutor implements Executor {
         b.scope(() => {
           const rows = b.rows(hidden, logitRows.subarray(at, at + LOGIT_ROWS));
           const block = logits(this.#weights, rows, step);
-          reads.push(this.#read(block, (values) => result.logits.set(values, at * this.#config.vocab_size)));
+          reads.push(
+            this.#read(block, (values) => {
+              if (oneBlock) result.logits = values;
+              else result.logits.set(values, at * vocab_size);
+            }),
+          );
           return undefined;
         });
       return undefined;

@@ -21,6 +21,19 @@ test("chat answers its argument on standard output, and closes with a line on st
   assert.match(stderr, /^\[15 prompt tokens at \d+(\.\d)? tok\/s, 22 output tokens at \d+(\.\d)? tok\/s\]\n$/);
 });
 
+test("speculation changes no text and counts its guesses", async () => {
+  const text = "The cat sat on the mat. The cat sat on the mat. The cat";
+  const [plain, guessed] = await Promise.all(
+    [[], ["--speculation", "prompt-lookup"]].map(async (options) => {
+      const { stdout } = await qwen3(["run", "--json", ...GREEDY, "--max-new-tokens", "20", ...options, text]);
+      return JSON.parse(stdout);
+    }),
+  );
+  assert.equal(guessed.ids, plain.ids);
+  assert.ok(guessed.usage.draftTokens > 0);
+  assert.is(plain.usage.draftTokens, undefined);
+});
+
 test("words need no quotes, and both backends and cache types answer", async () => {
   const { stdout, stderr } = await qwen3([
     "chat",

@@ -130,6 +130,10 @@ test("the closing line counts tokens and says how fast they came", () => {
     closingLine({ finishReason: "length", usage: { ...usage, completionTokens: 1, cachedTokens: 3 }, seed: 5 }),
     "[15 prompt tokens (3 of them known), 1 output token, seed 5, cut off by the token limit]",
   );
+  assert.is(
+    closingLine({ finishReason: "stop", usage: { ...usage, draftTokens: 14, acceptedTokens: 9 }, seed: 5 }),
+    "[15 prompt tokens, 22 output tokens, 9 of 14 guesses right, seed 5]",
+  );
   assert.is(closingLine({ finishReason: "abort", usage, seed: 5 }, false), "[15 prompt tokens, 22 output tokens, stopped]");
 });
 
