@@ -40,6 +40,17 @@ for (const maxBatchedTokens of [1, 3, 32, 64, 512])
     await model.close();
   });
 
+test("in a team of threads", async ({ alone }) => {
+  const model = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 1024, threads: 2 });
+  assert.equal(await Promise.all(prompts.map((prompt) => answer(model, prompt))), alone);
+  const cache = model.newCache();
+  await model.forward(prompts[7]!.slice(0, -1), { cache, logits: "none" });
+  const forks = [cache, cache.fork(), cache.fork()];
+  for (const parts of await Promise.all(forks.map((fork) => answer(model, prompts[7]!, { cache: fork }))))
+    assert.equal(parts, alone[7]);
+  await model.close();
+});
+
 test("calls at the same time share steps, of generate and of forward", async () => {
   const model = await LocalModel.load(nanoPath, { maxModelLen: 1024 });
   const steps: number[] = [];
