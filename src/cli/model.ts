@@ -64,7 +64,12 @@ export async function withModel<T>(
   const progress = stderr.isTTY && !values.quiet ? new ProgressLine(stderr, location) : undefined;
   let model: Qwen3;
   try {
-    model = await Qwen3.fromPretrained(location, { ...toModelOptions(values), onProgress: progress?.update, signal });
+    model = await Qwen3.fromPretrained(location, {
+      ...toModelOptions(values),
+      onPlan: progress?.plan,
+      onProgress: progress?.update,
+      signal,
+    });
   } finally {
     progress?.clear();
   }

@@ -1,5 +1,5 @@
 /** One line on a terminal that is written over as work goes on, and gone when the work is done. */
-import type { LoadProgress } from "../index.ts";
+import { formatBytes, type LoadProgress, type MemoryPlan } from "../index.ts";
 import type { Output } from "./streams.ts";
 import { escapeControls } from "./terminal.ts";
 import { fit } from "./width.ts";
@@ -15,6 +15,7 @@ export class ProgressLine {
   readonly #now: () => number;
   #next: number;
   #shown = false;
+  #note = "";
 
   /** @param now milliseconds of a clock that never goes back */
   constructor(output: Output, what: string, now: () => number = () => performance.now()) {
@@ -23,6 +24,12 @@ export class ProgressLine {
     this.#now = now;
     this.#next = now() + QUIET_MS;
   }
+
+  /** What the model will take, told above the line if that is ever shown. */
+  readonly plan = ({ weightBytes, kvBytes, maxModelLen, activationBytes, budgetBytes }: MemoryPlan): void => {
+    const [weights, cache, activations, budget] = [weightBytes, kvBytes, activationBytes, budgetBytes].map(formatBytes);
+    this.#note = `memory: weights ${weights}, KV cache ${cache} for ${maxModelLen} tokens, activations ${activations}; budget ${budget}\n`;
+  };
 
   /** Bytes of a checkpoint. */
   readonly update = ({ loadedBytes, totalBytes }: LoadProgress): void => {
@@ -41,6 +48,8 @@ export class ProgressLine {
     if (now < this.#next) return;
     this.#next = now + REDRAW_MS;
     this.#shown = true;
+    if (this.#note) this.#output.write(this.#note);
+    this.#note = "";
     const line = `${String(Math.floor(100 * share)).padStart(3)}%  ${amount}  ${this.#what}`;
     // One column is left free: a terminal may break the line after its last one.
     this.#output.write(`\r${fit(line, (this.#output.columns ?? 80) - 1).trimEnd()}\x1b[K`);

@@ -46,6 +46,8 @@ export interface ModelOptions extends WeightOptions {
   readonly threads?: number | undefined;
   /** A ready module for hosts that forbid compiling bytes, or a build to insist on. */
   readonly wasm?: WasmOptions | undefined;
+  /** Called with the plan, once it is known to fit and before any weight is loaded. */
+  readonly onPlan?: ((plan: MemoryPlan) => void) | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -119,6 +121,7 @@ export class LocalModel {
     try {
       const plan = memoryPlan(checkpoint, await planOptions(options));
       requireFit(plan, checkpoint.config);
+      options.onPlan?.(plan);
       const tokenizer = await tokenizerOrReason(checkpoint);
       const executor = await openExecutor(checkpoint, plan, { ...options, kvCache: kvTypeOf(options) });
       return new LocalModel(checkpoint, executor, options, plan, tokenizer);
@@ -257,7 +260,9 @@ export async function planOptions(options: ModelOptions): Promise<Parameters<typ
   const { backend = "wasm", weights = "auto", maxBatchedTokens = 64, maxModelLen } = options;
   const machineBytes = await detectHost().totalMemoryBytes();
   const wanted = options.memoryBudgetBytes ?? (machineBytes ? machineBytes / 2 : 2 * GIB);
-  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes: Math.floor(wanted), maxBatchedTokens, maxModelLen };
+  const most = (backend === "wasm" && options.wasm?.maximumBytes) || Number.POSITIVE_INFINITY;
+  const budgetBytes = Math.floor(Math.min(wanted, most));
+  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes, maxBatchedTokens, maxModelLen };
 }
 
 const GIB = 1024 * 1024 * 1024;

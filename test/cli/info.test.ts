@@ -176,6 +176,8 @@ test("a context past the model's own does not fit, however much memory there is,
   );
   assert.equal((await info(...long, "--memory-budget", "64MiB")).memory.exceeds, ["max_position_embeddings", "memory_budget"]);
   assert.equal((await info("--max-model-len", "4096", "--memory-budget", "64MiB")).memory.exceeds, []);
+  const auto = (await info("--max-model-len", "auto", "--memory-budget", "16MiB")).memory;
+  assert.ok(auto.fits && auto.plan.maxModelLen === auto.plan.largestContext && auto.plan.maxModelLen < 4096);
   const small = (await info("--memory-budget", "4MiB")).memory;
   assert.equal([small.fits, small.exceeds, small.plan.maxModelLen], [false, ["memory_budget"], 0]);
 });

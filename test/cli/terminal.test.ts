@@ -102,6 +102,23 @@ test("progress is one line that is written over, not before 300 ms, and taken aw
   ]);
 });
 
+test("a model that takes a while to load says once what memory it will take", () => {
+  const { output } = terminal();
+  const screen: string[] = [];
+  output._write = (chunk, _encoding, done) => {
+    screen.push(String(chunk));
+    done();
+  };
+  let now = 0;
+  const progress = new ProgressLine(output, "m", () => now);
+  const plan = { weightBytes: 2 ** 31, kvBytes: 2 ** 29, maxModelLen: 4096, activationBytes: 2 ** 24, budgetBytes: 2 ** 33 };
+  progress.plan({ ...plan, kvBytesPerToken: 131072, totalBytes: 0, largestContext: 0 });
+  for (now of [100, 300, 500]) progress.update({ loadedBytes: 1, totalBytes: 2, tensor: "t" });
+  progress.clear();
+  assert.is(screen.length, 4);
+  assert.is(screen[0], "memory: weights 2.00 GiB, KV cache 512 MiB for 4096 tokens, activations 16.0 MiB; budget 8.00 GiB\n");
+});
+
 test("a prompt's progress goes with its last token, or with an error", async () => {
   const { output } = terminal();
   const screen: string[] = [];

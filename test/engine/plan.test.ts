@@ -10,6 +10,7 @@ import {
   describePlan,
   forInstances,
   formatBytes,
+  type MemoryPlan,
   memoryPlan,
   mostKvBytes,
   mostKvPages,
@@ -110,6 +111,19 @@ test("what all caches may take is what the budget leaves, and a page", async () 
   assert.is(mostKvPages(plan), Math.floor(mostKvBytes(plan) / (32 * kvBytesPerToken)));
   assert.is(mostKvBytes({ ...plan, budgetBytes: 0 }), plan.kvBytes + 32 * kvBytesPerToken);
   assert.ok(forInstances(plan).plannedBytes >= budgetBytes - activationBytes);
+});
+
+test("the plan is told before anything is loaded, and what the memories may take is a budget too", async () => {
+  const seen: unknown[] = [];
+  const onPlan = (plan: MemoryPlan) => seen.push(plan);
+  const onProgress = () => void (seen.length < 2 && seen.push("progress"));
+  const model = await Qwen3.fromPretrained(nanoPath, { wasm: { maximumBytes: 64 * MIB }, onPlan, onProgress });
+  assert.equal(seen, [model.plan, "progress"]);
+  assert.is(model.plan.budgetBytes, 64 * MIB);
+  await model.close();
+  seen.length = 0;
+  await Qwen3.fromPretrained(nanoPath, { memoryBudgetBytes: MIB, onPlan }).catch(() => undefined);
+  assert.equal(seen, [], "a plan that does not fit is in the error");
 });
 
 test("what does not fit is refused with the plan", async () => {
