@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 /** The program `qwen3`: gives the process's streams to the commands, and their exit code back. */
-import module from "node:module";
+import { startQuickly } from "./quick-start.ts";
 
-// Compiled code is kept from one run to the next, by versions of Node that can.
-(module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
+startQuickly();
 const { describe, runProgram } = await import("./program.ts");
 
 const interrupt = new AbortController();

@@ -8,7 +8,6 @@ import { loadWeights } from "../model/weights.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
 import type { ModelOptions } from "./local-model.ts";
 import { forInstances, forThread, type MemoryPlan, mostKvPages } from "./plan.ts";
-import { TeamExecutor } from "./team.ts";
 import { threadStarter } from "./threads.ts";
 
 /** Smaller models answer sooner than threads have started. */
@@ -25,7 +24,8 @@ export async function openExecutor(
   const kvHeads = checkpoint.config.num_key_value_heads;
   const count = options.threads ?? (worthThreads(plan, options) ? Math.min(processors, kvHeads) : 1);
   const start = count > 1 ? await threadStarter() : undefined;
-  if (start)
+  if (start) {
+    const { TeamExecutor } = await import("./team.ts"); // small models start sooner without
     return TeamExecutor.open(checkpoint, {
       ...options,
       start,
@@ -36,6 +36,7 @@ export async function openExecutor(
       planned: forThread(plan, kvHeads, count),
       mostPages: mostKvPages(plan),
     });
+  }
   const backend = kernels ? openWasmBackend(kernels, wasm, forInstances(plan)) : new ReferenceBackend();
   try {
     const weights = await loadWeights(backend, checkpoint, options);
