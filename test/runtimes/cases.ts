@@ -125,6 +125,20 @@ for (const [build, wasm] of Object.entries(BUILDS)) {
   }
 }
 
+// Threads: those of the engine, whose bits are those of one.
+for (const [folder, threads] of [
+  ["test/golden/gqa-bf16/", 1],
+  ["test/golden/gqa-bf16/", 3],
+  ["weights/nano/", 1],
+  ["weights/nano/", 2],
+] as const) {
+  const model = await Qwen3.fromPretrained(new URL(folder, root), { threads, weights: "int8" });
+  if (threads > 1 && !model.description.endsWith(`, ${threads} threads`)) throw new Error(model.description);
+  await recordForward(model, `threads ${threads}, ${folder}`, 70);
+  await recordGenerate(model, `threads ${threads}, ${folder}`);
+  if (threads !== 2) await model.close(); // one is left open and idle: the program ends all the same
+}
+
 interface EngineGlobals {
   readonly Bun?: { readonly version: string };
   readonly Deno?: { readonly version: { readonly deno: string } };

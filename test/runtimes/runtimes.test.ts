@@ -40,6 +40,13 @@ test("the chosen build gives the bits of the plain one", () => {
   for (const name of plain) assert.is(hashes[name.replace("simd, ", "auto, ")], hashes[name], name);
 });
 
+test("threads give the bits of one", () => {
+  const { hashes } = reports.get("this node")!;
+  const several = Object.keys(hashes).filter((name) => /^threads [23], /.test(name));
+  assert.ok(several.length >= 10);
+  for (const name of several) assert.is(hashes[name.replace(/^threads ./, "threads 1")], hashes[name], name);
+});
+
 test("in chunks, token by token and whole are the same bits", () => {
   const { hashes } = reports.get("this node")!;
   const whole = Object.keys(hashes).filter((name) => name.endsWith(", whole"));
