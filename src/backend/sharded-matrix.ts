@@ -1,5 +1,5 @@
 /** A matrix whose rows are shared out among the threads of a team; each keeps its own range and passes over the others'. */
-import { bytesPerValue, type FloatType } from "../core/dtype.ts";
+import type { FloatType } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Matrix, MatrixFormat, MatrixWriter, QuantizedRows } from "./backend.ts";
 import * as check from "./shapes.ts";
@@ -38,7 +38,7 @@ export function shardedWriter(
       const count = check.requireRows({ rows, cols, format: stored }, firstRow, slice);
       const [from, to] = [Math.max(first, firstRow), Math.min(end, firstRow + count)];
       if (!writer || from >= to) return;
-      const own = rowsOf(slice, from - firstRow, to - firstRow, cols, stored);
+      const own = rowsOf(slice, count, from - firstRow, to - firstRow);
       try {
         writer.write(from - first, own);
       } catch (cause) {
@@ -50,22 +50,17 @@ export function shardedWriter(
   };
 }
 
-function rowsOf(
-  slice: Uint8Array | QuantizedRows,
-  from: number,
-  to: number,
-  cols: number,
-  format: MatrixFormat,
-): Uint8Array | QuantizedRows {
-  if (slice instanceof Uint8Array) {
-    const rowBytes = "group" in format ? 0 : cols * bytesPerValue[format.type];
-    return slice.subarray(from * rowBytes, to * rowBytes);
-  }
-  const groups = check.groupsOf(format, cols);
-  const { codes, scales, minimums } = slice;
+/** Rows `from` to before `to` of `count`. */
+function rowsOf(slice: Uint8Array | QuantizedRows, count: number, from: number, to: number): Uint8Array | QuantizedRows {
+  const cut = <T extends Uint8Array | Int8Array | Float32Array>(values: T): T =>
+    values.subarray((from * values.length) / count, (to * values.length) / count) as T;
+  if (slice instanceof Uint8Array) return cut(slice);
+  const { codes, scales, factors, minimums, minimumFactors } = slice;
   return {
-    codes: codes.subarray(from * cols, to * cols),
-    scales: scales.subarray(from * groups, to * groups),
-    ...(minimums && { minimums: minimums.subarray(from * groups, to * groups) }),
+    codes: cut(codes),
+    scales: cut(scales),
+    ...(factors && { factors: cut(factors) }),
+    ...(minimums && { minimums: cut(minimums) }),
+    ...(minimumFactors && { minimumFactors: cut(minimumFactors) }),
   };
 }

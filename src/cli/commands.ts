@@ -40,6 +40,7 @@ export const modelOptions = {
     MAX,
     "Longest prompt and answer together; auto is what fits, at most the model's own. Default: the same, and at most 32768.",
   ),
+  threads: integer(1, 1024, "Threads that compute; no result depends on it. Default: one a processor, 1 for small models."),
   "memory-budget": bytes("What the model may take: bytes, or 512MiB, 1.5GiB. Default: half of the machine's memory."),
 };
 

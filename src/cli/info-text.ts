@@ -71,7 +71,7 @@ function memoryRows(info: Info): Row[] {
     ["weights", `${formatBytes(plan.weightBytes)} (${weights === "auto" ? "as stored" : weights})`],
     ["KV cache per token", `${formatBytes(plan.kvBytesPerToken)} (${kvCache})`],
     ["KV cache", `${formatBytes(plan.kvBytes)} for a context of ${grouped(plan.maxModelLen)} tokens`],
-    ["activations", formatBytes(plan.activationBytes)],
+    ["activations", `${formatBytes(plan.activationBytes)}${plan.threads > 1 ? `, of ${plan.threads} threads` : ""}`],
     ["total", `${formatBytes(plan.totalBytes)}: ${verdict(info)}`],
     [
       "longest context that fits",

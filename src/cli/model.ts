@@ -15,6 +15,7 @@ export function toModelOptions(values: ModelValues): ModelOptions {
     weights: values.weights,
     kvCache: values["kv-cache"],
     maxModelLen: values["max-model-len"],
+    threads: values.threads,
     memoryBudgetBytes: values["memory-budget"],
   };
 }

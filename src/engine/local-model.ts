@@ -21,6 +21,7 @@ import { Runner, type RunOptions } from "./runner.ts";
 import { SavedCaches } from "./saved-caches.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 import { StepQueue } from "./step.ts";
+import { hasThreads } from "./threads.ts";
 import { tokenizerOrReason } from "./tokenizer-files.ts";
 
 export interface ModelOptions extends WeightOptions {
@@ -258,11 +259,14 @@ function kvTypeOf(options: ModelOptions): KvType {
 /** What the options and the host say about memory. */
 export async function planOptions(options: ModelOptions): Promise<Parameters<typeof memoryPlan>[1]> {
   const { backend = "wasm", weights = "auto", maxBatchedTokens = 64, maxModelLen } = options;
-  const machineBytes = await detectHost().totalMemoryBytes();
+  const host = detectHost();
+  const machineBytes = await host.totalMemoryBytes();
   const wanted = options.memoryBudgetBytes ?? (machineBytes ? machineBytes / 2 : 2 * GIB);
   const most = (backend === "wasm" && options.wasm?.maximumBytes) || Number.POSITIVE_INFINITY;
   const budgetBytes = Math.floor(Math.min(wanted, most));
-  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes, maxBatchedTokens, maxModelLen };
+  const threads = hasThreads(host) ? options.threads : 1;
+  const processors = await host.processors();
+  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes, maxBatchedTokens, maxModelLen, threads, processors };
 }
 
 const GIB = 1024 * 1024 * 1024;

@@ -10,9 +10,6 @@ import type { ModelOptions } from "./local-model.ts";
 import { forInstances, forThread, type MemoryPlan, mostKvPages } from "./plan.ts";
 import { threadStarter } from "./threads.ts";
 
-/** Smaller models answer sooner than threads have started. */
-export const LEAST_THREADED_BYTES = 64 * 1024 * 1024;
-
 export async function openExecutor(
   checkpoint: Checkpoint,
   plan: MemoryPlan,
@@ -20,20 +17,17 @@ export async function openExecutor(
 ): Promise<Executor> {
   const { wasm = {}, kvCache } = options;
   const kernels = options.backend === "reference" ? undefined : await chooseKernels(wasm);
-  const processors = await detectHost().processors();
-  const kvHeads = checkpoint.config.num_key_value_heads;
-  const count = options.threads ?? (worthThreads(plan, options) ? Math.min(processors, kvHeads) : 1);
-  const start = count > 1 ? await threadStarter() : undefined;
-  if (start) {
+  if (plan.threads > 1) {
     const { TeamExecutor } = await import("./team.ts"); // small models start sooner without
+    const host = detectHost();
     return TeamExecutor.open(checkpoint, {
       ...options,
-      start,
-      count,
-      patient: count <= processors,
+      start: await threadStarter(host),
+      count: plan.threads,
+      patient: plan.threads <= (await host.processors()),
       kernels,
-      limits: { maximumBytes: wasm.maximumBytes && wasm.maximumBytes / count, instanceBytes: wasm.instanceBytes },
-      planned: forThread(plan, kvHeads, count),
+      limits: { maximumBytes: wasm.maximumBytes && wasm.maximumBytes / plan.threads, instanceBytes: wasm.instanceBytes },
+      planned: forThread(plan, checkpoint.config.num_key_value_heads),
       mostPages: mostKvPages(plan),
     });
   }
@@ -45,8 +39,4 @@ export async function openExecutor(
     backend.close();
     throw error;
   }
-}
-
-function worthThreads({ weightBytes }: MemoryPlan, { backend }: ModelOptions): boolean {
-  return backend !== "reference" && weightBytes >= LEAST_THREADED_BYTES;
 }

@@ -16,7 +16,12 @@ export const LOGIT_ROWS = 32;
 /** A default context is no longer than this, however much memory there is. */
 export const DEFAULT_CONTEXT = 32768;
 
+/** With smaller weights a model answers sooner than threads have started. */
+export const LEAST_THREADED_BYTES = 64 * 1024 * 1024;
+
 export interface MemoryPlan {
+  /** Threads that compute. */
+  readonly threads: number;
   readonly weightBytes: number;
   readonly kvBytesPerToken: number;
   /** Tokens of context that the plan holds a KV cache for. */
@@ -37,13 +42,18 @@ export interface PlanOptions {
   readonly maxBatchedTokens: number;
   /** "auto": the largest that fits, at most the model's own. Left out: the same, and at most 32,768. */
   readonly maxModelLen?: number | "auto" | undefined;
+  /** Left out: as many as there are processors, at most one for each KV head; 1 for small models and the reference backend. */
+  readonly threads?: number | undefined;
+  /** What can be at work at once. Default 1. */
+  readonly processors?: number | undefined;
 }
 
 /** Works out the plan; whether it fits is for `requireFit` to say. */
 export function memoryPlan(checkpoint: Pick<Checkpoint, "config" | "tensors">, options: PlanOptions): MemoryPlan {
   const { config } = checkpoint;
-  const weightBytes = weightsIn(checkpoint, options);
-  const activationBytes = activationsIn(config, options.maxBatchedTokens);
+  const threads = options.threads ?? defaultThreads(checkpoint, options);
+  const weightBytes = weightsIn(checkpoint, options, threads);
+  const activationBytes = activationsIn(config, options.maxBatchedTokens, threads);
   const pageBytes = kvPageBytes({
     layers: config.num_hidden_layers,
     kvHeads: config.num_key_value_heads,
@@ -56,6 +66,7 @@ export function memoryPlan(checkpoint: Pick<Checkpoint, "config" | "tensors">, o
   const maxModelLen = wanted === "auto" ? largestContext : wanted;
   const kvBytes = Math.ceil(maxModelLen / PAGE_TOKENS) * pageBytes;
   return {
+    threads,
     weightBytes,
     kvBytesPerToken: pageBytes / PAGE_TOKENS,
     maxModelLen,
@@ -83,11 +94,14 @@ export function forInstances(plan: MemoryPlan): { plannedBytes: number; stepByte
   return { plannedBytes: plan.weightBytes + mostKvBytes(plan), stepBytes: 4 * plan.activationBytes + STEP_BYTES };
 }
 
-/** The same for one thread of a team: an even share of the weights, the KV heads of the thread that has most of them, all of a step. */
-export function forThread(plan: MemoryPlan, kvHeads: number, threads: number): { plannedBytes: number; stepBytes: number } {
+/** The same for one thread of a team, whose KV heads may be one more than those of others. */
+export function forThread(plan: MemoryPlan, kvHeads: number): { plannedBytes: number; stepBytes: number } {
+  const { threads } = plan;
   const kvShare = Math.ceil(kvHeads / threads) / kvHeads;
-  const plannedBytes = Math.ceil(plan.weightBytes / threads + mostKvBytes(plan) * kvShare);
-  return { plannedBytes, stepBytes: forInstances(plan).stepBytes };
+  return {
+    plannedBytes: Math.ceil(plan.weightBytes / threads + mostKvBytes(plan) * kvShare),
+    stepBytes: Math.ceil((4 * plan.activationBytes) / threads) + STEP_BYTES,
+  };
 }
 
 const STEP_BYTES = 4 * 1024 * 1024;
@@ -130,11 +144,17 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? bytes : bytes.toPrecision(bytes >= 1000 ? 4 : 3)} ${units[unit]}`;
 }
 
-function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, { backend, weights }: PlanOptions): number {
+function defaultThreads(checkpoint: Pick<Checkpoint, "config" | "tensors">, options: PlanOptions): number {
+  if (options.backend === "reference" || weightsIn(checkpoint, options, 1) < LEAST_THREADED_BYTES) return 1;
+  return Math.min(options.processors ?? 1, checkpoint.config.num_key_value_heads);
+}
+
+/** Matrices are shared out among threads, vectors are in each. */
+function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, { backend, weights }: PlanOptions, threads: number): number {
   let bytes = 0;
   for (const { shape, dtype } of tensors.values()) {
     const [rows = 0, cols] = shape;
-    if (cols === undefined) bytes += rows * 4;
+    if (cols === undefined) bytes += rows * 4 * threads;
     else bytes += backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(dtype, { weights }));
   }
   return bytes;
@@ -142,13 +162,16 @@ function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, { backend, weights 
 
 /**
  * The most that one step keeps alive at once, in the order in which src/model/qwen3.ts makes its tensors: what lives through the layers
- * (cos, sin, hidden), then either one layer or the last norm and a block of logits.
+ * (cos, sin, hidden), then either one layer or the last norm and a block of logits. In a team of threads what products make is shared
+ * out; whole rows of it, where it is gathered, and the residual stream are in each thread.
  */
-export function activationsIn(config: ModelConfig, tokens: number): number {
+export function activationsIn(config: ModelConfig, tokens: number, threads = 1): number {
   const { hidden_size: D, intermediate_size: F, head_dim: d, vocab_size: V } = config;
   const Q = config.num_attention_heads * d;
   const K = config.num_key_value_heads * d;
-  const layer = tokens * (6 * D + 4 * Q + 4 * K + 3 * F);
-  const head = tokens * D + Math.min(tokens, LOGIT_ROWS) * (D + V);
-  return 4 * (tokens * (d + D) + Math.max(layer, head));
+  const made = 2 * D + 4 * Q + 4 * K + 3 * F;
+  const whole = 4 * D + (threads > 1 ? Q + F + 2 * D : 0);
+  const layer = tokens * (threads * whole + made);
+  const head = threads * tokens * D + Math.min(tokens, LOGIT_ROWS) * (threads * D + V);
+  return 4 * (threads * tokens * (d + D) + Math.max(layer, head));
 }

@@ -1,5 +1,5 @@
 /** Starting threads, on whatever host: `node:worker_threads` in Node, Deno and Bun, Web Workers in browsers. */
-import { detectHost, type Host } from "../core/host.ts";
+import type { Host } from "../core/host.ts";
 
 /** A worker that runs team-worker*.ts. An idle one does not keep the process alive. */
 export interface Thread {
@@ -18,14 +18,17 @@ export interface ThreadEvents {
 
 export type StartThread = (name: string, events: ThreadEvents) => Thread;
 
-/** How threads that share memory are started here; undefined where there are none (a page that is not cross-origin isolated). */
-export async function threadStarter(
-  host: Host = detectHost(),
+/** Whether threads that share memory can be started here; not in a page that is not cross-origin isolated. */
+export function hasThreads(
+  host: Host,
   globals: { readonly SharedArrayBuffer?: unknown; readonly Worker?: unknown } = globalThis,
-): Promise<StartThread | undefined> {
-  if (globals.SharedArrayBuffer === undefined) return undefined;
-  if (host.nodeModules) return (await import("./threads-node.ts")).startThread;
-  return globals.Worker === undefined ? undefined : startWebWorker;
+): boolean {
+  return globals.SharedArrayBuffer !== undefined && (host.nodeModules || globals.Worker !== undefined);
+}
+
+/** How they are started. */
+export async function threadStarter(host: Host): Promise<StartThread> {
+  return host.nodeModules ? (await import("./threads-node.ts")).startThread : startWebWorker;
 }
 
 export const startWebWorker: StartThread = (name, { message, lost }) => {

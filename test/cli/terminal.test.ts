@@ -112,7 +112,7 @@ test("a model that takes a while to load says once what memory it will take", ()
   let now = 0;
   const progress = new ProgressLine(output, "m", () => now);
   const plan = { weightBytes: 2 ** 31, kvBytes: 2 ** 29, maxModelLen: 4096, activationBytes: 2 ** 24, budgetBytes: 2 ** 33 };
-  progress.plan({ ...plan, kvBytesPerToken: 131072, totalBytes: 0, largestContext: 0 });
+  progress.plan({ ...plan, threads: 1, kvBytesPerToken: 131072, totalBytes: 0, largestContext: 0 });
   for (now of [100, 300, 500]) progress.update({ loadedBytes: 1, totalBytes: 2, tensor: "t" });
   progress.clear();
   assert.is(screen.length, 4);

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { totalmem } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Qwen3Error } from "../../src/core/errors.ts";
 import { detectHost, type HostGlobals } from "../../src/core/host.ts";
-import { totalMemoryBytes } from "../../src/core/host-node.ts";
+import { processors, totalMemoryBytes } from "../../src/core/host-node.ts";
 
 test("this is Node, with its files and its memory", async () => {
   const host = detectHost();
@@ -46,6 +46,18 @@ test("browsers say how much memory there is at least, or nothing", async () => {
   assert.is(await memory({ deviceMemory: 0.25 }), 268_435_456);
   assert.is(await memory({}), undefined);
   assert.is(await memory(undefined), undefined);
+});
+
+test("threads are as many as the host says; one where it does not", async () => {
+  assert.is(await detectHost().processors(), availableParallelism());
+  const browser = (navigator: HostGlobals["navigator"]) =>
+    detectHost({ window: {}, ...(navigator && { navigator }) }).processors();
+  assert.is(await browser({ hardwareConcurrency: 6 }), 6);
+  assert.is(await browser(undefined), 1);
+  const refused = () => {
+    throw new Error("not allowed");
+  };
+  assert.is(processors(refused), 1);
 });
 
 test("a container's limit counts where it is below the machine's memory; a host that forbids asking knows nothing", () => {

@@ -7,7 +7,8 @@ import * as assert from "uvu/assert";
 import { type Checkpoint, type CheckpointTensor, openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { parseModelConfig } from "../../src/formats/config.ts";
 import { expectedTensors } from "../../src/formats/qwen3-tensors.ts";
-import { type ByteSource, type CheckpointSource, memoryFolder } from "../../src/formats/source.ts";
+import { type ReadRowRange, slices } from "../../src/formats/slices.ts";
+import { type ByteSource, type CheckpointSource, memoryFolder, openFolder } from "../../src/formats/source.ts";
 import { goldenPath, nanoPath } from "../paths.ts";
 import { refused } from "./refused.ts";
 import {
@@ -510,6 +511,62 @@ test("expected tensors: 11 a layer, and as many parameters as are published", ()
   assert.is(expected.size, 2 + 36 * 11);
   const parameters = [...expected.values()].reduce((sum, shape) => sum + shape.reduce((product, size) => product * size, 1), 0);
   assert.is(parameters, 4_022_468_096);
+});
+
+test("a range of rows, each slice read while the one before is used, into memory that is used again", async () => {
+  const bytes = Uint8Array.from({ length: 40 }, (_, i) => i);
+  const reads: string[] = [];
+  const read: ReadRowRange = async (first, end, _, into) => {
+    reads.push(`${first}-${end}${into ? " into" : ""}`);
+    const slice = new Uint8Array(into ?? new ArrayBuffer(12), 0, (end - first) * 4);
+    slice.set(bytes.subarray(first * 4, end * 4));
+    return { bytes: slice, spare: slice.buffer as ArrayBuffer };
+  };
+  const spares: ArrayBuffer[] = [new ArrayBuffer(2)];
+  const seen: number[][] = [];
+  for await (const { firstRow, bytes } of slices(10, 4, read, { first: 1, end: 9, sliceBytes: 12, spares })) {
+    seen.push([firstRow, ...bytes]);
+    assert.is(reads.length, Math.min(3, seen.length + 1), "one is read ahead");
+  }
+  assert.equal(
+    seen.map(([firstRow]) => firstRow),
+    [1, 4, 7],
+  );
+  assert.equal(
+    seen.flatMap(([, ...values]) => values),
+    [...bytes.subarray(4, 36)],
+  );
+  assert.equal(reads, ["1-4", "4-7", "7-9 into"]);
+  assert.is(spares.length, 2, "what was too small is gone");
+  for await (const slice of slices(10, 4, read, { first: 3, end: 3 })) assert.unreachable(`${slice.firstRow}`);
+  for (const range of [{ first: -1 }, { end: 11 }, { first: 5, end: 4 }, { first: 0.5 }])
+    await refused("ARGUMENT", ["the tensor has 10"], () => slices(10, 4, read, range).next());
+});
+
+test("a source may ignore the memory that it is offered", async () => {
+  const folder = await openFolder(goldenPath("gqa-bf16"));
+  const own: CheckpointSource = {
+    name: "own",
+    async open(file) {
+      const source = await folder.open(file);
+      return (
+        source && {
+          name: file,
+          size: source.size,
+          read: async (at, length) => new Uint8Array([0, ...(await source.read(at, length))]).subarray(1),
+        }
+      );
+    },
+  };
+  const [ours, theirs] = await Promise.all([openCheckpoint(folder), openCheckpoint(own)]);
+  const name = "model.layers.0.mlp.gate_proj.weight";
+  const rows = async (checkpoint: Checkpoint) => {
+    const all: number[] = [];
+    for await (const { bytes } of checkpoint.tensors.get(name)!.rows({ sliceBytes: 1000, spares: [] })) all.push(...bytes);
+    return all;
+  };
+  assert.equal(await rows(theirs), await rows(ours));
+  await Promise.all([ours.close(), theirs.close()]);
 });
 
 test.run();
