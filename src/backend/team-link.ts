@@ -26,8 +26,8 @@ const FAILED = 2 * WORDS_APART;
 const WORDS = 3 * WORDS_APART;
 const ROOM_BYTES = 1024 * 1024;
 
-/** Looks, of a few nanoseconds each, before a thread goes to sleep; waking it up takes longer than most waits. */
-const SPINS = 50_000;
+/** Looks, of some 7 ns each, before a thread goes to sleep; waking it up takes longer than most waits. */
+const SPINS = 20_000;
 /** How long a thread sleeps before it looks whether the others are still there. */
 const SLEEP_MS = 100;
 

@@ -1,36 +1,32 @@
 /** What computes a model's steps here: the caller's thread, or a team of threads where that is worth it. */
 import type { KvType } from "../backend/backend.ts";
 import { ReferenceBackend } from "../backend/reference.ts";
-import { chooseKernels, openWasmBackend } from "../backend/wasm/backend.ts";
+import { type ChosenKernels, chooseKernels, openWasmBackend } from "../backend/wasm/backend.ts";
+import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { loadWeights } from "../model/weights.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
 import type { ModelOptions } from "./local-model.ts";
 import { forInstances, forThread, type MemoryPlan, mostKvPages } from "./plan.ts";
-import { threadStarter } from "./threads.ts";
+import { type StartThread, threadStarter } from "./threads.ts";
 
+/** @param start starts threads. Default: as the host does */
 export async function openExecutor(
   checkpoint: Checkpoint,
   plan: MemoryPlan,
   options: ModelOptions & { readonly kvCache: KvType },
+  start?: StartThread,
 ): Promise<Executor> {
   const { wasm = {}, kvCache } = options;
   const kernels = options.backend === "reference" ? undefined : await chooseKernels(wasm);
-  if (plan.threads > 1) {
-    const { TeamExecutor } = await import("./team.ts"); // small models start sooner without
-    const host = detectHost();
-    return TeamExecutor.open(checkpoint, {
-      ...options,
-      start: await threadStarter(host),
-      count: plan.threads,
-      patient: plan.threads <= (await host.processors()),
-      kernels,
-      limits: { maximumBytes: wasm.maximumBytes && wasm.maximumBytes / plan.threads, instanceBytes: wasm.instanceBytes },
-      planned: forThread(plan, checkpoint.config.num_key_value_heads),
-      mostPages: mostKvPages(plan),
-    });
-  }
+  if (plan.threads > 1)
+    try {
+      return await openTeam(checkpoint, plan, options, kernels, start);
+    } catch (error) {
+      const cannotStart = error instanceof Qwen3Error && error.code === "BACKEND_UNAVAILABLE";
+      if (!cannotStart || options.threads !== undefined) throw error; // who asked for threads is told
+    }
   const backend = kernels ? openWasmBackend(kernels, wasm, forInstances(plan)) : new ReferenceBackend();
   try {
     const weights = await loadWeights(backend, checkpoint, options);
@@ -39,4 +35,27 @@ export async function openExecutor(
     backend.close();
     throw error;
   }
+}
+
+async function openTeam(
+  checkpoint: Checkpoint,
+  plan: MemoryPlan,
+  options: ModelOptions & { readonly kvCache: KvType },
+  kernels: ChosenKernels | undefined,
+  start: StartThread | undefined,
+): Promise<Executor> {
+  const { TeamExecutor } = await import("./team.ts"); // small models start sooner without
+  const { threads: count } = plan;
+  const { maximumBytes, instanceBytes } = options.wasm ?? {};
+  const host = detectHost();
+  return TeamExecutor.open(checkpoint, {
+    ...options,
+    start: start ?? (await threadStarter(host)),
+    count,
+    patient: count <= (await host.processors()),
+    kernels,
+    limits: { maximumBytes: maximumBytes && maximumBytes / count, instanceBytes },
+    planned: forThread(plan, checkpoint.config.num_key_value_heads),
+    mostPages: mostKvPages(plan),
+  });
 }

@@ -27,7 +27,10 @@ interface Round {
 
 export class TeamThreads {
   readonly memory = SharedLink.memory();
-  readonly #threads: readonly Thread[];
+  readonly count: number;
+  readonly #threads: Thread[] = [];
+  /** Which threads have ever said something: those are known to run. */
+  readonly #started = new Set<number>();
   readonly #bytesInUse: number[];
   readonly #serve: (request: RowsRequest, index: number) => void;
   #last: Promise<unknown> = Promise.resolve();
@@ -38,16 +41,15 @@ export class TeamThreads {
   constructor(start: StartThread, count: number, serve: (request: RowsRequest, index: number) => void) {
     this.#serve = serve;
     this.#bytesInUse = Array.from({ length: count }, () => 0);
-    this.#threads = this.#bytesInUse.map((_, index) =>
-      start(`qwen3 ${index + 1}/${count}`, {
-        message: (message) => this.#receive(index, message as FromMember),
-        lost: (cause) => this.#lose(index, (cause as Error)?.message ?? String(cause)),
-      }),
-    );
-  }
-
-  get count(): number {
-    return this.#threads.length;
+    this.count = count;
+    for (let index = 0; index < count; index++)
+      try {
+        const message = (message: unknown) => this.#receive(index, message as FromMember);
+        this.#threads.push(start(`qwen3 ${index + 1}/${count}`, { message, lost: (cause) => this.#lose(index, cause) }));
+      } catch (cause) {
+        this.#lose(index, cause);
+        return;
+      }
   }
 
   get bytesInUse(): number {
@@ -58,7 +60,7 @@ export class TeamThreads {
    * Asks all threads, once they have answered everything before.
    *
    * @returns what the first thread answers
-   * @throws the threads' error; BACKEND_LOST or CLOSED once the team has ended
+   * @throws the threads' error; BACKEND_LOST, BACKEND_UNAVAILABLE or CLOSED once the team has ended
    */
   ask<T>(request: (index: number) => TeamRequest): Promise<T> {
     const answer = this.#last.then(() => this.#ask(request));
@@ -95,8 +97,9 @@ export class TeamThreads {
 
   #receive(index: number, message: FromMember): void {
     if (this.#ended) return;
+    this.#started.add(index);
     if (message.kind === "rows") this.#serve(message, index);
-    else if (message.kind === "failed" && message.error.code === undefined) this.#lose(index, message.error.message);
+    else if (message.kind === "failed" && message.error.code === undefined) this.#lose(index, message.error);
     else this.#answered(index, message);
   }
 
@@ -113,8 +116,13 @@ export class TeamThreads {
     else if (first?.kind === "done") round.resolve(first.value);
   }
 
-  #lose(index: number, reason: string): void {
-    this.#fail(`thread ${index + 1} of ${this.count}: ${reason}`);
+  #lose(index: number, cause: unknown): void {
+    const reason = `thread ${index + 1} of ${this.count}: ${(cause as Error | undefined)?.message ?? cause}`;
+    if (this.#started.has(index)) this.#fail(reason);
+    else
+      void this.#end(
+        new Qwen3Error("BACKEND_UNAVAILABLE", `threads cannot be started here, which "threads" 1 does without; ${reason}`),
+      );
   }
 
   #fail(reason: string): void {

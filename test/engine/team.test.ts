@@ -7,7 +7,9 @@ import * as assert from "uvu/assert";
 import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
 import { chooseKernels } from "../../src/backend/wasm/backend.ts";
 import type { StepRequest } from "../../src/engine/executor.ts";
-import { LocalModel, type ModelOptions } from "../../src/engine/local-model.ts";
+import { LocalModel, type ModelOptions, planOptions } from "../../src/engine/local-model.ts";
+import { openExecutor } from "../../src/engine/open-executor.ts";
+import { memoryPlan } from "../../src/engine/plan.ts";
 import { TeamExecutor, type TeamOptions } from "../../src/engine/team.ts";
 import type { StartThread } from "../../src/engine/threads.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
@@ -244,6 +246,27 @@ test("what a source fails with comes out as it is", async () => {
   };
   await rejects(Qwen3.fromPretrained(broken, { threads: 2 }), "SOURCE_READ", /disk is on fire/);
   await rejects(team(failing(3, "none"), { limits: { maximumBytes: 2 ** 16 } }), "MEMORY_FULL");
+});
+
+test("where threads cannot be started, one computes, unless several were asked for", async () => {
+  const refusing: StartThread = (name) => {
+    if (name.endsWith("1/3")) return failing(3, "none")(name, { message: () => undefined, lost: () => undefined });
+    throw new Error("no more threads");
+  };
+  const silent: StartThread = (_, { lost }) => {
+    const worker = new Worker(new URL("./no-such-file.js", import.meta.url)).on("error", lost);
+    return { post: (data) => worker.postMessage(data), hold: () => undefined, end: async () => void (await worker.terminate()) };
+  };
+  const checkpoint = await openCheckpoint(golden);
+  const options = { maxModelLen: 64, kvCache: "f16" } as const;
+  const plan = memoryPlan(checkpoint, { ...(await planOptions(options)), threads: 3 });
+  for (const start of [refusing, silent]) {
+    await rejects(openExecutor(checkpoint, plan, { ...options, threads: 3 }, start), "BACKEND_UNAVAILABLE", /cannot be started/);
+    const executor = await openExecutor(checkpoint, plan, options, start);
+    assert.not.match(executor.description, /threads/);
+    await executor.close();
+  }
+  await checkpoint.close();
 });
 
 test("threads are counted in whole numbers from 1", async () => {
