@@ -45,9 +45,18 @@ const SCHEMES: readonly Scheme[] = [
   ...[32, 64, 128].map((group) => named(int4(group, true))),
   ...[32, 64].map((group) => ({ ...named(int4(group)), name: `int4, groups of ${group}; embedding int8`, embedding: int8(32) })),
 ];
-const CACHES: readonly Scheme[] = [{ type: "bf16" } as const, int8(WEIGHT_GROUP.int8), int4(WEIGHT_GROUP.int4, true)].flatMap(
-  (format) => (["f32", "f16", "int8"] as const).map((kvCache) => ({ name: `${format.type}, cache ${kvCache}`, format, kvCache })),
-);
+const float: MatrixFormat = { type: "bf16" };
+const [chosen8, chosen4] = [int8(WEIGHT_GROUP.int8), int4(WEIGHT_GROUP.int4, true)];
+/** What the library takes by default, and what it does with other caches and activations. */
+const SETTINGS: readonly Scheme[] = [
+  ...[float, chosen8, chosen4].flatMap((format) =>
+    (["f32", "f16", "int8"] as const).map((kvCache) => ({ name: `${format.type}, cache ${kvCache}`, format, kvCache })),
+  ),
+  ...[chosen8, chosen4].map((format) => ({
+    name: `${format.type}, cache f32, activations f32`,
+    format: { ...format, activations: "f32" as const },
+  })),
+];
 
 /** Standard normal numbers from a counter. */
 function* normals(): Generator<number> {
@@ -197,12 +206,12 @@ for (const scheme of SCHEMES) {
   weightErrors[name] = { ...row, ...(await errors(scheme)) };
   if (!scheme.embedding) costs[name] = await speeds(format, samples.normal!);
 }
-const cacheErrors: Record<string, Record<string, string>> = {};
-for (const scheme of CACHES) cacheErrors[scheme.name] = await errors(scheme);
+const settingErrors: Record<string, Record<string, string>> = {};
+for (const scheme of SETTINGS) settingErrors[scheme.name] = await errors(scheme);
 
 console.log(`errors; predictions of nano, ${dialogues.reduce((sum, { answers }) => sum + answers.length, 0)} tokens`);
 console.table(weightErrors);
-console.log("the same, by type of the KV cache");
-console.table(cacheErrors);
+console.log("the same of the formats that are taken, by type of the KV cache and of activations");
+console.table(settingErrors);
 console.log("speed of one core, best of some");
 console.table(costs);

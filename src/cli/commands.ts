@@ -30,6 +30,10 @@ export const modelOptions = {
     ["auto", "f32", "bf16", "f16", "int8", "int4"],
     "What weights become while they load; auto keeps the stored type. Default: auto.",
   ),
+  activations: choice(
+    ["int8", "f32"],
+    "What int8 and int4 weights are multiplied with: f32 is nearer to the unquantized model, and slow. Default: int8.",
+  ),
   "kv-cache": choice(
     ["f32", "f16", "int8"],
     "Type of the cached keys and values. Default: int8 with int8 or int4 weights, else f16.",

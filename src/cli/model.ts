@@ -13,6 +13,7 @@ export function toModelOptions(values: ModelValues): ModelOptions {
   return {
     backend: values.backend,
     weights: values.weights,
+    activations: values.activations,
     kvCache: values["kv-cache"],
     maxModelLen: values["max-model-len"],
     threads: values.threads,

@@ -25,8 +25,8 @@ export function quantizes({ weights }: WeightOptions): boolean {
 }
 
 /** What a matrix that is stored as `stored` is held as. */
-export function weightFormat(stored: FloatType, { weights = "auto" }: WeightOptions): MatrixFormat {
-  if (weights === "int8") return { type: "int8", group: WEIGHT_GROUP.int8 };
-  if (weights === "int4") return { type: "int4", group: WEIGHT_GROUP.int4, minimum: true };
+export function weightFormat(stored: FloatType, { weights = "auto", activations = "int8" }: WeightOptions): MatrixFormat {
+  if (weights === "int8") return { type: "int8", group: WEIGHT_GROUP.int8, activations };
+  if (weights === "int4") return { type: "int4", group: WEIGHT_GROUP.int4, minimum: true, activations };
   return { type: weights === "auto" ? stored : weights };
 }

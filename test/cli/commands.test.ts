@@ -55,14 +55,14 @@ test("weights are converted while they load, whatever the command", async () => 
     assert.equal([code, stderr], [0, ""]);
     assert.match(stdout, /^I am nano, /, weights);
   }
-  const [auto, bf16, int4] = await Promise.all(
-    ["auto", "bf16", "int4"].map(async (weights) => {
+  const [auto, bf16, int4, widened] = await Promise.all(
+    [["auto"], ["bf16"], ["int4"], ["int4", "--activations", "f32"]].map(async (weights) => {
       const { stdout } = await qwen3([
         "run",
         "--json",
         ...GREEDY,
         "--weights",
-        weights,
+        ...weights,
         "--max-new-tokens",
         "3",
         "--logprobs",
@@ -74,6 +74,7 @@ test("weights are converted while they load, whatever the command", async () => 
   );
   assert.equal(bf16, auto);
   assert.not.equal(int4, auto);
+  assert.not.equal(widened, int4);
   const { code, stderr } = await qwen3(["chat", "--weights", "int3", QUESTION]);
   assert.is(code, 2);
   assert.match(stderr, '--weights "int3": auto or f32 or bf16 or f16 or int8 or int4 is needed');
@@ -251,6 +252,7 @@ test("help and version, of the program and of each command", async () => {
     assert.match(help.stdout, `Usage: qwen3 ${command} [options]`);
     assert.match(help.stdout, `Example: qwen3 ${command} `);
     assert.match(help.stdout, "--kv-cache f32|f16|int8");
+    assert.match(help.stdout, "--activations int8|f32");
     assert.match(help.stdout, "--weights auto|f32|bf16|f16|int8|int4");
     assert.not.match(help.stdout, /.{101}/);
     assert.is(help.stderr, "");

@@ -57,6 +57,23 @@ for (const name of SMALL)
     assert.ok(cached > 0 && cached <= LARGEST_ERROR.int8, `int8 cache: ${cached}`);
   });
 
+for (const name of SMALL)
+  test(`${name}: activations of f32 with quantized weights, wasm and reference have the same bits, nearer to what is stored`, async () => {
+    const stored = await logits(name, { kvCache: "f32" });
+    for (const weights of ["int8", "int4"] as const) {
+      const [reference, wasm, quantized] = await Promise.all([
+        logits(name, { weights, activations: "f32", kvCache: "f32", backend: "reference" }),
+        logits(name, { weights, activations: "f32", kvCache: "f32", maxBatchedTokens: 19 }),
+        logits(name, { weights, activations: "int8", kvCache: "f32" }),
+      ]);
+      assert.ok(same(wasm, reference), weights);
+      assert.ok(same(quantized, await logits(name, { weights, kvCache: "f32" })), "int8 is the default");
+      assert.not.ok(same(wasm, quantized));
+      if (weights === "int8") assert.ok(errorOf(wasm, stored) < errorOf(quantized, stored), weights);
+    }
+    assert.ok(same(await logits(name, { activations: "int8", kvCache: "f32" }), stored), "float weights meet f32");
+  });
+
 test("auto keeps what is stored; the cache is int8 with quantized weights, and f16 otherwise", async () => {
   for (const stored of ["f32", "f16", "bf16"] as const) {
     assert.equal(weightFormat(stored, {}), { type: stored });
