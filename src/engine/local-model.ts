@@ -123,9 +123,15 @@ export class LocalModel {
       const plan = memoryPlan(checkpoint, await planOptions(options));
       requireFit(plan, checkpoint.config);
       options.onPlan?.(plan);
-      const tokenizer = await tokenizerOrReason(checkpoint);
+      const tokenizing = tokenizerOrReason(checkpoint); // while weights are being read
+      tokenizing.catch(() => undefined); // told where it is needed
       const executor = await openExecutor(checkpoint, plan, { ...options, kvCache: kvTypeOf(options) });
-      return new LocalModel(checkpoint, executor, options, plan, tokenizer);
+      try {
+        return new LocalModel(checkpoint, executor, options, plan, await tokenizing);
+      } catch (error) {
+        await executor.close();
+        throw error;
+      }
     } finally {
       await checkpoint.close();
     }

@@ -18,7 +18,7 @@ import { appendKv, attention, WasmKvStore } from "./kv.ts";
 import { type Build, loadModule } from "./load.ts";
 import { matrixWriter, WasmMatrix } from "./matrix.ts";
 import type { WasmMemory } from "./memory.ts";
-import { probe } from "./probe.ts";
+import { expectedProducts, probe } from "./probe.ts";
 import { attendsExactly } from "./probe-attention.ts";
 import { product, widenRow } from "./product.ts";
 
@@ -69,19 +69,20 @@ export async function chooseKernels({ module, build = "auto" }: WasmOptions = {}
   throw new Qwen3Error("BACKEND_UNAVAILABLE", `no WebAssembly kernels can be used here: ${reasons.join("; ")}`);
 }
 
-/** The kernels of a module, with the dots that are right here. @throws Error saying what is wrong with it */
+/** The kernels of a module, with the fastest dots that are right here. @throws Error saying what is wrong with it */
 async function probed(compiling: WebAssembly.Module | Promise<WebAssembly.Module>): Promise<ChosenKernels> {
   const module = await compiling;
-  const trial = openWasmBackend({ module, unsignedDots: false }, { maximumBytes: TRIAL_BYTES });
-  const wrong = await probe(trial);
-  const isRelaxed = trial.instances.home.kernels.relaxed.value === 1;
-  trial.close();
-  if (wrong !== undefined) throw new Error(`it computes wrongly: ${wrong}`);
-  if (!isRelaxed) return { module, unsignedDots: false };
-  const unsigned = openWasmBackend({ module, unsignedDots: true }, { maximumBytes: TRIAL_BYTES });
-  const unsignedDots = (await probe(unsigned)) === undefined && (await attendsExactly(unsigned));
-  unsigned.close();
-  return { module, unsignedDots };
+  const expected = await expectedProducts();
+  let wrong: string | undefined;
+  for (const unsignedDots of [true, false]) {
+    const trial = openWasmBackend({ module, unsignedDots }, { maximumBytes: TRIAL_BYTES });
+    const applies = !unsignedDots || trial.instances.home.kernels.relaxed.value === 1;
+    if (applies) wrong = await probe(trial, expected);
+    const isRight = applies && wrong === undefined && (!unsignedDots || (await attendsExactly(trial)));
+    trial.close();
+    if (isRight) return { module, unsignedDots };
+  }
+  throw new Error(`it computes wrongly: ${wrong}`);
 }
 
 /** The wasm backend with kernels that were chosen before, in memories of its own. @throws MEMORY_FULL */

@@ -6,7 +6,7 @@ import type { Backend } from "../../../src/backend/backend.ts";
 import { createWasmBackend, WasmBackend, type WasmOptions } from "../../../src/backend/wasm/backend.ts";
 import { instantiate, type Kernels } from "../../../src/backend/wasm/kernels.ts";
 import type { WasmMemory } from "../../../src/backend/wasm/memory.ts";
-import { probe } from "../../../src/backend/wasm/probe.ts";
+import { expectedProducts, probe } from "../../../src/backend/wasm/probe.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
 import { conformanceCases } from "../../conformance/cases.ts";
 import { runConformance } from "../../conformance/run-cases.ts";
@@ -62,7 +62,13 @@ test("options that mean nothing are refused", async () => {
 });
 
 test("the probe passes right kernels", async () => {
-  assert.is(await probe(withKernel(() => ({}))), undefined);
+  assert.is(
+    await probe(
+      withKernel(() => ({})),
+      await expectedProducts(),
+    ),
+    undefined,
+  );
 });
 
 test("the probe finds kernels that are wrong in one product of extremes", async () => {
@@ -83,7 +89,7 @@ test("the probe finds kernels that are wrong in one product of extremes", async 
       (k) => ({ packInt4: (codes, w, row, cols, padded, zero) => k.packInt4(codes, w, row, cols - 1, padded, zero) }),
     ],
   ];
-  for (const [message, change] of wrong) assert.match((await probe(withKernel(change))) ?? "", message);
+  for (const [message, change] of wrong) assert.match((await probe(withKernel(change), await expectedProducts())) ?? "", message);
 });
 
 /** A product that is wrong by one bit in its first value. @param y which argument is the result's address */
