@@ -7,6 +7,7 @@
 import type { Backend, KvType, MatrixFormat } from "../src/backend/backend.ts";
 import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
 import { createWasmBackend } from "../src/backend/wasm/backend.ts";
+import { f16ToF32, f32ToF16 } from "../src/core/dtype.ts";
 import { LocalExecutor } from "../src/engine/executor.ts";
 import { Runner } from "../src/engine/runner.ts";
 import { SequenceCache } from "../src/engine/sequence-cache.ts";
@@ -81,6 +82,27 @@ function sampleWeights() {
 }
 
 /** Root of the mean square error over that of the weights, in percent. */
+function percent(weights: Float32Array, values: Float32Array): number {
+  let [error, total] = [0, 0];
+  for (let i = 0; i < weights.length; i++) {
+    error += (weights[i]! - values[i]!) ** 2;
+    total += weights[i]! ** 2;
+  }
+  return 100 * Math.sqrt(error / total);
+}
+
+/** For comparison: the 4.5 bits of Q4_0, where of 32 weights the one furthest from zero gets the code -8. */
+function q4Error(weights: Float32Array): number {
+  const values = new Float32Array(weights.length);
+  for (let at = 0; at < weights.length; at += 32) {
+    const group = weights.subarray(at, at + 32);
+    const scale = group.reduce((most, weight) => (Math.abs(weight) > Math.abs(most) ? weight : most), 0) / -8;
+    const stored = f16ToF32(f32ToF16(scale));
+    for (const [i, weight] of group.entries()) values[at + i] = stored * Math.min(7, Math.round(weight / scale));
+  }
+  return percent(weights, values);
+}
+
 function relativeError(b: Backend, weights: Float32Array, cols: number, format: MatrixFormat): Promise<number> {
   const rows = weights.length / cols;
   const writer = b.createMatrix(rows, cols, format, "f32");
@@ -96,14 +118,7 @@ function relativeError(b: Backend, weights: Float32Array, cols: number, format: 
     );
     return undefined;
   });
-  return read!.then((values) => {
-    let [error, total] = [0, 0];
-    for (let i = 0; i < weights.length; i++) {
-      error += (weights[i]! - values[i]!) ** 2;
-      total += weights[i]! ** 2;
-    }
-    return 100 * Math.sqrt(error / total);
-  });
+  return read!.then((values) => percent(weights, values));
 }
 
 /** nano's predictions with its weights held by `scheme`. */
@@ -211,6 +226,8 @@ for (const scheme of SETTINGS) settingErrors[scheme.name] = await errors(scheme)
 
 console.log(`errors; predictions of nano, ${dialogues.reduce((sum, { answers }) => sum + answers.length, 0)} tokens`);
 console.table(weightErrors);
+const q4 = Object.entries(samples).map(([kind, weights]) => `${kind} ${q4Error(weights).toFixed(3)}%`);
+console.log(`for comparison, weights by Q4_0 (4.5 bits): ${q4.join(", ")}`);
 console.log("the same of the formats that are taken, by type of the KV cache and of activations");
 console.table(settingErrors);
 console.log("speed of one core, best of some");
