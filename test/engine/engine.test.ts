@@ -103,6 +103,21 @@ test("when pages run out the youngest gives up its own, and nobody's answer show
   assert.is(states[2]!.computedTokens, 20, "which does not count");
 });
 
+test("who has a place in a step already gives it up with its pages", async () => {
+  for (let length = 36; length < 48; length++) {
+    const { engine } = newEngine({ pages: 4, maxBatchedTokens: 2 });
+    const requests = [request(length, 40), request(1, 28), request(1, 28)];
+    const states = [engine.add(requests[0]!)];
+    while (states[0]!.generatedIds.length === 0) await engine.step();
+    for (const r of requests.slice(1)) states.push(engine.add(r)); // three of one token each now take turns at two places
+    while (states.some(({ finishReason }) => !finishReason)) {
+      await engine.step();
+      for (const { running, cache } of states as EngineSequence[]) assert.ok(running || cache.kv.pages.length === 0);
+    }
+    for (const [i, r] of requests.entries()) assert.equal(states[i]!.generatedIds, plainAnswer(r));
+  }
+});
+
 test("a request that can never fit is refused with the numbers; the largest that can runs", async () => {
   const { engine } = newEngine({ pages: 3 });
   assert.throws(
@@ -252,6 +267,33 @@ test("who is not ready is left out, and is the first to give up pages and its pl
   for (const [i, state] of [slow!, ...others].entries()) assert.equal(state.generatedIds, plainAnswer(requests[i]!));
 });
 
+test("guesses that are right save steps, and end where the answer ends", async () => {
+  const { engine, executor, pool } = newEngine();
+  // 1 2 3 1 2 3 ..., whatever the model says.
+  const logitsProcessor: EngineRequest["logitsProcessor"] = (logits, generatedIds) => {
+    logits.fill(Number.NEGATIVE_INFINITY);
+    logits[1 + (generatedIds.length % 3)] = 0;
+  };
+  const speculation = { ngram: 2, maxDraft: 5 };
+  const cyclic = (length: number) => Array.from({ length }, (_, i) => 1 + (i % 3));
+  const all = engine.add(request(4, 40, { logitsProcessor, speculation }));
+  await finish(engine, all);
+  assert.equal(all.generatedIds, cyclic(40));
+  assert.ok(executor.steps.length < 15, `${executor.steps.length} steps`);
+  assert.ok(all.acceptedTokens > 25 && all.acceptedTokens <= all.draftTokens);
+
+  for (let stopAt = 10; stopAt < 16; stopAt++) {
+    let seen = 0;
+    const cache = new SequenceCache(new KvCache(pool));
+    const onToken = () => ++seen === stopAt;
+    const stopped = engine.add(request(4, 40, { logitsProcessor, speculation, onToken, cache }));
+    await finish(engine, stopped);
+    assert.equal([stopped.finishReason, stopped.generatedIds, seen], ["stop", cyclic(stopAt), stopAt]);
+    assert.equal(cache.ids, [...promptOf(4, 0), ...cyclic(stopAt - 1)]);
+    cache.close();
+  }
+});
+
 test("calls of step() at the same time share one step", async () => {
   const { engine, executor } = newEngine();
   engine.add(request(3, 9));
@@ -295,6 +337,14 @@ async function live(seed: number, operations: number): Promise<number> {
     const pages = new Set(caches.flatMap(({ kv }) => kv.pages));
     assert.is(pool.usedBytes, pages.size * PAGE_BYTES);
     assert.ok(pages.size <= limit);
+    for (const [state, r] of running) {
+      const { cache, running, pending } = state as EngineSequence;
+      const needed = Math.ceil(cache.length / 32);
+      if (running && pending === 1 && state.generatedIds.length > 0) assert.is(cache.kv.pages.length, needed, "no page too many");
+      if (!running && !r.cache) assert.is(cache.kv.pages.length, 0, "who waits has none");
+    }
+    for (const tokens of executor.steps.splice(0))
+      assert.ok(tokens.reduce((sum, count) => sum + count, 0) <= limits.maxBatchedTokens);
   };
 
   for (let i = 0; i < operations; i++) {
