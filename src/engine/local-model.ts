@@ -16,7 +16,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
 import type { Executor } from "./executor.ts";
 import { openExecutor } from "./open-executor.ts";
-import { type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
+import { DEFAULT_SEQUENCES, type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
 import { Runner, type RunOptions } from "./runner.ts";
 import { SavedCaches } from "./saved-caches.ts";
 import { SequenceCache } from "./sequence-cache.ts";
@@ -100,7 +100,7 @@ export class LocalModel {
     plan: MemoryPlan,
     tokenizer: Tokenizer | Qwen3Error,
   ) {
-    const { maxBatchedTokens = 64, maxSequences = 64 } = options;
+    const { maxBatchedTokens = 64, maxSequences = DEFAULT_SEQUENCES } = options;
     this.config = checkpoint.config;
     this.generationConfig = checkpoint.generationConfig;
     this.plan = plan;

@@ -8,7 +8,7 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import { loadWeights } from "../model/weights.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
 import type { ModelOptions } from "./local-model.ts";
-import { forInstances, forThread, type MemoryPlan, mostKvPages } from "./plan.ts";
+import { forInstances, forThread, type MemoryPlan, plannedKvPages } from "./plan.ts";
 import { type StartThread, threadStarter } from "./threads.ts";
 
 /** @param start starts threads. Default: as the host does */
@@ -30,7 +30,7 @@ export async function openExecutor(
   const backend = kernels ? openWasmBackend(kernels, wasm, forInstances(plan)) : new ReferenceBackend();
   try {
     const weights = await loadWeights(backend, checkpoint, options);
-    return new LocalExecutor(backend, checkpoint.config, weights, kvCache, mostKvPages(plan));
+    return new LocalExecutor(backend, checkpoint.config, weights, kvCache, plannedKvPages(plan, options.maxSequences));
   } catch (error) {
     backend.close();
     throw error;
@@ -56,6 +56,6 @@ async function openTeam(
     kernels,
     limits: { maximumBytes: maximumBytes && maximumBytes / count, instanceBytes },
     planned: forThread(plan, checkpoint.config.num_key_value_heads),
-    mostPages: mostKvPages(plan),
+    mostPages: plannedKvPages(plan, options.maxSequences),
   });
 }

@@ -15,6 +15,8 @@ import { type WeightType, weightFormat } from "../model/weight-format.ts";
 export const LOGIT_ROWS = 32;
 /** A default context is no longer than this, however much memory there is. */
 export const DEFAULT_CONTEXT = 32768;
+/** Sequences that generate at once, where nothing else is asked for. */
+export const DEFAULT_SEQUENCES = 64;
 
 /** With smaller weights a model answers sooner than threads have started. */
 export const LEAST_THREADED_BYTES = 64 * 1024 * 1024;
@@ -84,8 +86,13 @@ export function mostKvBytes(plan: MemoryPlan): number {
   return left + PAGE_TOKENS * plan.kvBytesPerToken; // a sequence that starts within a page takes one page more than its length asks for
 }
 
-export function mostKvPages(plan: MemoryPlan): number {
-  return Math.floor(mostKvBytes(plan) / (PAGE_TOKENS * plan.kvBytesPerToken));
+/**
+ * Pages to share out the layers by: those that all sequences can fill which generate at once, within the budget. A small model's layers
+ * would lie far apart if each were to grow to its part of a large budget.
+ */
+export function plannedKvPages(plan: MemoryPlan, maxSequences = DEFAULT_SEQUENCES): number {
+  const pagesOfOne = Math.ceil(plan.maxModelLen / PAGE_TOKENS) + 1;
+  return Math.min(Math.floor(mostKvBytes(plan) / (PAGE_TOKENS * plan.kvBytesPerToken)), maxSequences * pagesOfOne);
 }
 
 /** What the plan says to the instances of the wasm backend: all that is put into them, and what a step needs of each. */

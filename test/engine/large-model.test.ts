@@ -40,7 +40,7 @@ test("weights and cache larger than a memory load and generate, with the same bi
   const before = process.memoryUsage().rss;
   const answers: { ids: readonly number[]; logits: Float32Array }[] = [];
   for (const instanceBytes of [4 * unit - 65536, 2.5 * unit]) {
-    const options = { maxModelLen: 4096, memoryBudgetBytes: 10 * unit, maxBatchedTokens: 8, wasm: { instanceBytes } };
+    const options = { threads: 1, maxModelLen: 4096, memoryBudgetBytes: 10 * unit, maxBatchedTokens: 8, wasm: { instanceBytes } };
     const model = await LocalModel.load(syntheticCheckpoint(shape), options);
     const { instances } = (model.executor as LocalExecutor).backend as WasmBackend;
     const { logits } = await model.forward(prompt);

@@ -44,6 +44,13 @@ test("weights and cache lie in many memories, all of which go when the model is 
   assert.ok(instances.all.every(({ memory }) => memory.u8.length === 0));
 });
 
+test("a small model lies in one memory, however large the budget", async () => {
+  const model = await LocalModel.load(nanoPath, { memoryBudgetBytes: 64 * 1024 * MIB });
+  await model.forward([1, 2, 3]);
+  assert.is(((model.executor as LocalExecutor).backend as WasmBackend).instances.all.length, 1);
+  await model.close();
+});
+
 test("the budget holds all the caches it was made for, over however many memories", async () => {
   const model = await LocalModel.load(nanoPath, {
     wasm: { instanceBytes: 24 * MIB },

@@ -13,7 +13,7 @@ import {
   type MemoryPlan,
   memoryPlan,
   mostKvBytes,
-  mostKvPages,
+  plannedKvPages,
   requireFit,
 } from "../../src/engine/plan.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/formats/checkpoint.ts";
@@ -108,7 +108,8 @@ test("what all caches may take is what the budget leaves, and a page", async () 
   const plan = memoryPlan(await open(nanoPath), options);
   const { budgetBytes, weightBytes, activationBytes, kvBytesPerToken } = plan;
   assert.is(mostKvBytes(plan), budgetBytes - weightBytes - activationBytes + 32 * kvBytesPerToken);
-  assert.is(mostKvPages(plan), Math.floor(mostKvBytes(plan) / (32 * kvBytesPerToken)));
+  assert.is(plannedKvPages(plan, 1000), Math.floor(mostKvBytes(plan) / (32 * kvBytesPerToken)));
+  assert.is(plannedKvPages(plan, 3), 3 * 129);
   assert.is(mostKvBytes({ ...plan, budgetBytes: 0 }), plan.kvBytes + 32 * kvBytesPerToken);
   assert.ok(forInstances(plan).plannedBytes >= budgetBytes - activationBytes);
 });
