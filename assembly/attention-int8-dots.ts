@@ -1,5 +1,6 @@
 /**
- * The two integer products of attention over an int8 cache (kv-int8.ts), for a tile of 4 queries and a block of 32 slots.
+ * The two integer products of attention over an int8 cache (kv-int8.ts), for a tile of 4 queries and a block of 32 slots; N says of how
+ * many queries, `Two` or `Four`, the products are wanted.
  *
  * T is how the queries' codes and the weights' codes are held, and with that which instruction multiplies:
  *
@@ -8,6 +9,11 @@
  *
  * Query codes are -127..127, with 128 added as u8; the dot product of the keys' codes with 128 is taken off again.
  */
+
+import { kept } from "./kept";
+
+export type Two = u16;
+export type Four = u32;
 
 /** Bytes of 4 codes of each of 4 queries. */
 @inline export function fourBytes<T>(): usize {
@@ -34,17 +40,20 @@
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(bytes, codes, sum);
 }
 
+/**
+ * Bytes to i16, each at the top of its lane, where it counts 256 times: sums are divided at their end (they stay below 2^30, with 32
+ * weights, or with up to 256 dims).
+ */
 @inline function even(bytes: v128): v128 {
-  return i16x8.shr_s(i16x8.shl(bytes, 8), 8);
+  return i16x8.shl(bytes, 8);
 }
 
-@inline function odd(bytes: v128): v128 {
-  return i16x8.shr_s(bytes, 8);
+@inline function odd(bytes: v128, high: v128): v128 {
+  return v128.and(bytes, high);
 }
 
-@inline function wideDot(evens: v128, odds: v128, codes: usize, sum: v128): v128 {
-  const a = i32x4.dot_i16x8_s(evens, v128.load32_splat(codes));
-  return i32x4.add(i32x4.add(sum, a), i32x4.dot_i16x8_s(odds, v128.load32_splat(codes, 4)));
+@inline function addWide(sum: v128, bytes: v128, codes: v128): v128 {
+  return i32x4.add(sum, i32x4.dot_i16x8_s(bytes, codes));
 }
 
 /**
@@ -52,7 +61,7 @@
  *
  * Eight slots of four queries at a time: the eight sums depend on nothing but themselves, so that none waits for another.
  */
-export function scoreTile<T>(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+export function scoreTile<T, N>(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
   const end = queries + <usize>fours * fourBytes<T>();
   for (let eight: usize = 0; eight < 128; eight += 32) {
     let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
@@ -70,12 +79,14 @@ export function scoreTile<T>(queries: usize, queryScales: usize, keys: usize, ke
         code = v128.load32_splat(x, 4);
         a1 = dot(a, code, a1);
         b1 = dot(b, code, b1);
-        code = v128.load32_splat(x, 8);
-        a2 = dot(a, code, a2);
-        b2 = dot(b, code, b2);
-        code = v128.load32_splat(x, 12);
-        a3 = dot(a, code, a3);
-        b3 = dot(b, code, b3);
+        if (sizeof<N>() == 4) {
+          code = v128.load32_splat(x, 8);
+          a2 = dot(a, code, a2);
+          b2 = dot(b, code, b2);
+          code = v128.load32_splat(x, 12);
+          a3 = dot(a, code, a3);
+          b3 = dot(b, code, b3);
+        }
         aBias = dot(a, ones, aBias);
         bBias = dot(b, ones, bBias);
       }
@@ -90,21 +101,52 @@ export function scoreTile<T>(queries: usize, queryScales: usize, keys: usize, ke
       b2 = i32x4.sub(b2, bBias);
       b3 = i32x4.sub(b3, bBias);
     } else {
+      const high = kept(0xff00ff00, fours);
       for (let x = queries; x < end; x += 32, key += 128) {
-        let bytes = v128.load(key);
-        let evens = even(bytes);
-        let odds = odd(bytes);
-        a0 = wideDot(evens, odds, x, a0);
-        a1 = wideDot(evens, odds, x + 8, a1);
-        a2 = wideDot(evens, odds, x + 16, a2);
-        a3 = wideDot(evens, odds, x + 24, a3);
-        bytes = v128.load(key, 16);
-        evens = even(bytes);
-        odds = odd(bytes);
-        b0 = wideDot(evens, odds, x, b0);
-        b1 = wideDot(evens, odds, x + 8, b1);
-        b2 = wideDot(evens, odds, x + 16, b2);
-        b3 = wideDot(evens, odds, x + 24, b3);
+        const a = v128.load(key);
+        const b = v128.load(key, 16);
+        let aTile = even(a);
+        let bTile = even(b);
+        let code = v128.load32_splat(x);
+        a0 = addWide(a0, aTile, code);
+        b0 = addWide(b0, bTile, code);
+        code = v128.load32_splat(x, 8);
+        a1 = addWide(a1, aTile, code);
+        b1 = addWide(b1, bTile, code);
+        if (sizeof<N>() == 4) {
+          code = v128.load32_splat(x, 16);
+          a2 = addWide(a2, aTile, code);
+          b2 = addWide(b2, bTile, code);
+          code = v128.load32_splat(x, 24);
+          a3 = addWide(a3, aTile, code);
+          b3 = addWide(b3, bTile, code);
+        }
+        aTile = odd(a, high);
+        bTile = odd(b, high);
+        code = v128.load32_splat(x, 4);
+        a0 = addWide(a0, aTile, code);
+        b0 = addWide(b0, bTile, code);
+        code = v128.load32_splat(x, 12);
+        a1 = addWide(a1, aTile, code);
+        b1 = addWide(b1, bTile, code);
+        if (sizeof<N>() == 4) {
+          code = v128.load32_splat(x, 20);
+          a2 = addWide(a2, aTile, code);
+          b2 = addWide(b2, bTile, code);
+          code = v128.load32_splat(x, 28);
+          a3 = addWide(a3, aTile, code);
+          b3 = addWide(b3, bTile, code);
+        }
+      }
+      a0 = i32x4.shr_s(a0, 8);
+      a1 = i32x4.shr_s(a1, 8);
+      b0 = i32x4.shr_s(b0, 8);
+      b1 = i32x4.shr_s(b1, 8);
+      if (sizeof<N>() == 4) {
+        a2 = i32x4.shr_s(a2, 8);
+        a3 = i32x4.shr_s(a3, 8);
+        b2 = i32x4.shr_s(b2, 8);
+        b3 = i32x4.shr_s(b3, 8);
       }
     }
     const aScale = v128.load(keyScales + eight);
@@ -114,6 +156,7 @@ export function scoreTile<T>(queries: usize, queryScales: usize, keys: usize, ke
     storeScores(to, a0, aScale, b0, bScale, scale);
     scale = v128.load32_splat(queryScales, 4);
     storeScores(to + 128, a1, aScale, b1, bScale, scale);
+    if (sizeof<N>() == 2) continue;
     scale = v128.load32_splat(queryScales, 8);
     storeScores(to + 256, a2, aScale, b2, bScale, scale);
     scale = v128.load32_splat(queryScales, 12);
@@ -131,7 +174,7 @@ export function scoreTile<T>(queries: usize, queryScales: usize, keys: usize, ke
  *
  * @param weights [4 queries][8] fours of codes
  */
-export function valueTile<T>(weights: usize, values: usize, fours: i32, rescales: usize, units: usize, sums: usize): void {
+export function valueTile<T, N>(weights: usize, values: usize, fours: i32, rescales: usize, units: usize, sums: usize): void {
   let sum = sums;
   for (const end = values + ((<usize>fours) << 7); values < end; values += 128, sum += 64) {
     if (sizeof<T>() == 1) {
@@ -146,31 +189,35 @@ export function valueTile<T>(weights: usize, values: usize, fours: i32, rescales
       const h = v128.load(values, 112);
       addTo(sum, 0, dot32(a, b, c, d, e, f, g, h, weights), rescales, units);
       addTo(sum, 1, dot32(a, b, c, d, e, f, g, h, weights + 32), rescales, units);
+      if (sizeof<N>() == 2) continue;
       addTo(sum, 2, dot32(a, b, c, d, e, f, g, h, weights + 64), rescales, units);
       addTo(sum, 3, dot32(a, b, c, d, e, f, g, h, weights + 96), rescales, units);
     } else {
+      const high = kept(0xff00ff00, fours);
       let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
-      for (let at: usize = 0; at < 128; at += 32) {
-        let bytes = v128.load(values + at);
-        let evens = even(bytes);
-        let odds = odd(bytes);
-        const w = weights + at / 2;
-        s0 = wideDot(evens, odds, w, s0);
-        s1 = wideDot(evens, odds, w + 64, s1);
-        s2 = wideDot(evens, odds, w + 128, s2);
-        s3 = wideDot(evens, odds, w + 192, s3);
-        bytes = v128.load(values + at, 16);
-        evens = even(bytes);
-        odds = odd(bytes);
-        s0 = wideDot(evens, odds, w + 8, s0);
-        s1 = wideDot(evens, odds, w + 72, s1);
-        s2 = wideDot(evens, odds, w + 136, s2);
-        s3 = wideDot(evens, odds, w + 200, s3);
+      let w = weights;
+      for (let at = values, end = values + 128; at < end; at += 16, w += 8) {
+        const bytes = v128.load(at);
+        let tile = even(bytes);
+        s0 = addWide(s0, tile, v128.load32_splat(w));
+        s1 = addWide(s1, tile, v128.load32_splat(w, 64));
+        if (sizeof<N>() == 4) {
+          s2 = addWide(s2, tile, v128.load32_splat(w, 128));
+          s3 = addWide(s3, tile, v128.load32_splat(w, 192));
+        }
+        tile = odd(bytes, high);
+        s0 = addWide(s0, tile, v128.load32_splat(w, 4));
+        s1 = addWide(s1, tile, v128.load32_splat(w, 68));
+        if (sizeof<N>() == 4) {
+          s2 = addWide(s2, tile, v128.load32_splat(w, 132));
+          s3 = addWide(s3, tile, v128.load32_splat(w, 196));
+        }
       }
-      addTo(sum, 0, s0, rescales, units);
-      addTo(sum, 1, s1, rescales, units);
-      addTo(sum, 2, s2, rescales, units);
-      addTo(sum, 3, s3, rescales, units);
+      addTo(sum, 0, i32x4.shr_s(s0, 8), rescales, units);
+      addTo(sum, 1, i32x4.shr_s(s1, 8), rescales, units);
+      if (sizeof<N>() == 2) continue;
+      addTo(sum, 2, i32x4.shr_s(s2, 8), rescales, units);
+      addTo(sum, 3, i32x4.shr_s(s3, 8), rescales, units);
     }
   }
 }

@@ -12,7 +12,7 @@
  *             states    [tiles] { maximum, total, scale } of [4 queries] f32
  *             work      for the tile at hand: see below
  */
-import { fourBytes, scoreTile, store16Codes, storeCodes, valueTile } from "./attention-int8-dots";
+import { Four, fourBytes, scoreTile, store16Codes, storeCodes, Two, valueTile } from "./attention-int8-dots";
 import { exp4, exp4From, storeConstants } from "./exp";
 import { totals } from "./float-dots";
 import { storeRest } from "./floats";
@@ -69,6 +69,7 @@ function attend<T>(
   const codes = codeBytes(headDim);
   const work = scratch;
   storeConstants(work + CONSTANTS);
+  memory.fill(work + SCORES, 0, CONSTANTS - SCORES); // of queries that are not there too
   const tileBytes = <usize>fours * (fourBytes<T>() + 64) + STATE_BYTES;
   const headTiles = (tokens * ((heads + kvHeads - 1) / kvHeads) + ROWS - 1) / ROWS;
   const together = max(1, TILES_TOGETHER / headTiles);
@@ -88,19 +89,24 @@ function attend<T>(
         const tiles = (tokens * group + ROWS - 1) / ROWS;
         fetch(keys, values, bytes, work);
         let tile = max(base - slot, 0) * group / ROWS; // the first that sees the block
+        const few = tokens * group <= 2;
+        const queries = few ? 2 : ROWS;
         let state = work + WORK_BYTES + <usize>((kvHead - from) * headTiles + tile) * tileBytes;
         for (; tile < tiles; tile++, state += tileBytes) {
-          scoreTile<T>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
+          if (few) scoreTile<T, Two>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
+          else scoreTile<T, Four>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
           const whole = start <= base && slot + tile * ROWS / group >= base + PAGE_SLOTS - 1;
-          if (whole) weigh<T>(state, work, values + codes, 0);
+          if (whole) weigh<T>(state, work, values + codes, 0, queries);
           else {
-            for (let row = 0; row < ROWS; row++) {
+            for (let row = 0; row < queries; row++) {
               const token = min((tile * ROWS + row) / group, tokens - 1);
               hide(work, row, values + codes, max(start - base, 0), min(slot + token + 1 - base, PAGE_SLOTS));
             }
-            weigh<T>(state, work, work + VISIBLE, SLOT_BYTES);
+            weigh<T>(state, work, work + VISIBLE, SLOT_BYTES, queries);
           }
-          valueTile<T>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, state + STATE_BYTES + <usize>fours * fourBytes<T>());
+          const sums = state + STATE_BYTES + <usize>fours * fourBytes<T>();
+          if (few) valueTile<T, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
+          else valueTile<T, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
         }
       }
     }
@@ -192,8 +198,9 @@ function hide(work: usize, row: i32, valueScales: usize, first: i32, end: i32): 
  * number of each query where they can.
  *
  * @param valueScales of the first query; the next one's are `stride` bytes on
+ * @param queries 2 or 4: what is wanted of a tile; numbers of the others are of no consequence
  */
-function weigh<T>(state: usize, work: usize, valueScales: usize, stride: usize): void {
+function weigh<T>(state: usize, work: usize, valueScales: usize, stride: usize, queries: i32): void {
   const scores = work + SCORES;
   const previous = v128.load(state, MAXIMUM);
   let a = largestOf(scores);
@@ -207,7 +214,7 @@ function weigh<T>(state: usize, work: usize, valueScales: usize, stride: usize):
   const rescale = exp4(f32x4.sub(previous, maximum)); // exp(-infinity) = 0 at the first block
   v128.store(state, maximum, MAXIMUM);
   v128.store(work, rescale, RESCALE);
-  exponentials(state, work, valueScales, stride);
+  exponentials(state, work, valueScales, stride, queries);
   const sums = totals(v128.load(work, SUMS), v128.load(work, SUMS + 16), v128.load(work, SUMS + 32), v128.load(work, SUMS + 48));
   v128.store(state, f32x4.add(f32x4.mul(v128.load(state, TOTAL), rescale), sums), TOTAL);
 
@@ -226,6 +233,7 @@ function weigh<T>(state: usize, work: usize, valueScales: usize, stride: usize):
   let weights = work + WEIGHTS;
   encode<T>(scores, f32x4.splat(f32x4.extract_lane(inverse, 0)), weights);
   encode<T>(scores + SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 1)), weights + bytes);
+  if (queries == 2) return;
   encode<T>(scores + 2 * SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 2)), weights + 2 * bytes);
   encode<T>(scores + 3 * SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 3)), weights + 3 * bytes);
 }
@@ -246,11 +254,11 @@ function weigh<T>(state: usize, work: usize, valueScales: usize, stride: usize):
  * Of every query: exp(score - maximum) times the value scale, in place of the scores; the sums of the exponentials, and the largest
  * products, both of slots modulo 4.
  */
-function exponentials(state: usize, work: usize, valueScales: usize, stride: usize): void {
+function exponentials(state: usize, work: usize, valueScales: usize, stride: usize, queries: i32): void {
   const constants = work + CONSTANTS;
   let row = work + SCORES;
   let scales = valueScales;
-  for (let r: usize = 0; r < 16; r += 4, row += SLOT_BYTES, scales += stride) {
+  for (let r: usize = 0, end = <usize>queries << 2; r < end; r += 4, row += SLOT_BYTES, scales += stride) {
     const maximum = v128.load32_splat(state + r, MAXIMUM);
     let sum = f32x4.splat(0);
     let most = sum;

@@ -4,14 +4,14 @@
  *     npm run bench -- kernels
  */
 import { Bench } from "tinybench";
-import type { Matrix, MatrixFormat, Tensor } from "../src/backend/backend.ts";
+import type { Matrix, MatrixFormat, QuantizedFormat, QuantizedRows, Tensor } from "../src/backend/backend.ts";
 import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
 import { createWasmBackend } from "../src/backend/wasm/backend.ts";
 
 const ROWS = 2560;
 const COLS = 9728; // down_proj: 25 million weights, 50 MB in bf16 (a large server cache may hold them)
 const POSITIONS = 4096;
-const [HEADS, KV_HEADS, HEAD_DIM] = [32, 8, 128];
+const [KV_HEADS, HEAD_DIM] = [8, 128];
 
 const b = await createWasmBackend();
 const bench = new Bench({ time: 600, warmupTime: 200 });
@@ -30,12 +30,17 @@ function weights(format: MatrixFormat): { matrix: Matrix; bytes: number } {
       ? new Uint8Array(Uint16Array.from(new Uint32Array(pattern.buffer), (word) => word >>> 16).buffer)
       : format.type === "f16"
         ? new Uint8Array(Uint16Array.from(pattern, (value, i) => (value < 0 ? 0x8000 : 0) | (0x1c00 + (i % 0x0c00))).buffer)
-        : format.type === "int8"
-          ? { codes: Int8Array.from(pattern, (value) => value * 6000), scales: new Float32Array(groups).fill(0.001) }
-          : { codes: Uint8Array.from(pattern, (value) => 8 + value * 375), scales: new Float32Array(groups).fill(0.005) };
+        : quantized(format as QuantizedFormat, pattern, groups);
   for (let row = 0; row < ROWS; row += rows) writer.write(row, slice);
   const matrix = writer.finish();
   return { matrix, bytes: b.bytesInUse - before };
+}
+
+function quantized({ type, minimum }: QuantizedFormat, pattern: Float32Array, groups: number): QuantizedRows {
+  const scales = new Float32Array(groups).fill(2 ** -10);
+  if (type === "int8") return { codes: Int8Array.from(pattern, (value) => value * 6000), scales };
+  const codes = Uint8Array.from(pattern, (value) => 8 + value * 375);
+  return { codes, scales, minimums: minimum ? scales.map((scale) => -8 * scale) : undefined };
 }
 
 function task(name: string, macs: number, bytes: number, run: () => Tensor): void {
@@ -53,38 +58,48 @@ const input = (tokens: number) =>
     Float32Array.from({ length: tokens * COLS }, (_, i) => Math.sin(i)),
     [tokens, COLS],
   );
-const [one, many] = [input(1), input(128)];
+const inputs = [1, 8, 128].map((tokens) => ({ tokens, x: input(tokens) }));
 for (const format of [
   { type: "bf16" },
   { type: "f16" },
   { type: "int8", group: 32 },
-  { type: "int4", group: 32, minimum: false },
+  { type: "int8", group: 128 },
+  { type: "int4", group: 32 },
+  { type: "int4", group: 64, minimum: true },
 ] as const) {
   const { matrix, bytes } = weights(format);
-  task(`${format.type} [${ROWS}, ${COLS}], 1 token`, ROWS * COLS, bytes, () => b.matmul(one, matrix));
-  task(`${format.type} [${ROWS}, ${COLS}], 128 tokens`, 128 * ROWS * COLS, bytes, () => b.matmul(many, matrix));
+  const name = "group" in format ? `${format.type} / ${format.group}${"minimum" in format ? " with minimum" : ""}` : format.type;
+  for (const { tokens, x } of inputs)
+    task(`${name} [${ROWS}, ${COLS}], ${tokens} tokens`, tokens * ROWS * COLS, bytes, () => b.matmul(x, matrix));
 }
-for (const type of ["f32", "f16"] as const) {
-  const before = b.bytesInUse;
-  const cache = new KvCache(new KvPool(b.createKvStore({ layers: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM, type })));
-  const step = (tokens: number, heads: number) =>
-    b.input(
-      Float32Array.from({ length: tokens * heads * HEAD_DIM }, (_, i) => Math.sin(i)),
-      [tokens, heads, HEAD_DIM],
-    );
-  cache.reserve(POSITIONS);
-  const bytes = b.bytesInUse - before;
-  b.scope(() => {
-    const entries = step(POSITIONS, KV_HEADS);
-    b.appendKv([cache.segment(POSITIONS)], 0, entries, entries);
-    return undefined;
-  });
-  cache.commit(POSITIONS - 1);
-  const query = step(1, HEADS);
-  task(`attention, 1 token over ${POSITIONS}, ${type}`, 2 * HEADS * HEAD_DIM * POSITIONS, bytes, () =>
-    b.attention(query, [cache.segment(1)], 0, 1 / Math.sqrt(HEAD_DIM)),
-  );
-}
+for (const type of ["f32", "f16", "int8"] as const)
+  for (const heads of [2 * KV_HEADS, 4 * KV_HEADS]) {
+    const before = b.bytesInUse;
+    const cache = new KvCache(new KvPool(b.createKvStore({ layers: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM, type })));
+    const step = (tokens: number, heads: number) =>
+      b.input(
+        Float32Array.from({ length: tokens * heads * HEAD_DIM }, (_, i) => Math.sin(i)),
+        [tokens, heads, HEAD_DIM],
+      );
+    cache.reserve(POSITIONS);
+    const bytes = b.bytesInUse - before;
+    b.scope(() => {
+      const entries = step(POSITIONS, KV_HEADS);
+      b.appendKv([cache.segment(POSITIONS)], 0, entries, entries);
+      return undefined;
+    });
+    for (const tokens of [1, 64]) {
+      cache.truncate(0);
+      cache.reserve(POSITIONS);
+      cache.commit(POSITIONS - tokens);
+      const query = step(tokens, heads);
+      const segments = [cache.segment(tokens)];
+      const macs = 2 * heads * HEAD_DIM * tokens * (POSITIONS - (tokens - 1) / 2);
+      task(`attention of ${heads} / ${KV_HEADS} heads, ${tokens} tokens over ${POSITIONS}, ${type}`, macs, bytes, () =>
+        b.attention(query, segments, 0, 1 / Math.sqrt(HEAD_DIM)),
+      );
+    }
+  }
 await bench.run();
 
 console.log(`${b.description}; medians`);

@@ -117,6 +117,7 @@ export function requireKvShape(shape: KvShape): void {
   const positive = [layers, kvHeads, headDim].every((extent) => Number.isSafeInteger(extent) && extent > 0);
   require(positive, `createKvStore: layers, kvHeads, headDim [${layers}, ${kvHeads}, ${headDim}] must be positive`);
   require(["f32", "f16", "int8"].includes(type), `createKvStore: type ${type} is not f32, f16 or int8`);
+  require(type !== "int8" || headDim <= 512, `createKvStore: headDim ${headDim} with int8; at most 512 are exact`);
 }
 
 /** Which rows of a matrix have been written: `requireAll` fails while one is missing, however often others came. */

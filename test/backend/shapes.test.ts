@@ -111,6 +111,11 @@ const cases: readonly Case[] = [
     (b) => b.createKvStore({ layers: 2, kvHeads: 1, headDim: 4, type: "f8" as "f16" }),
   ],
   [
+    "an int8 cache of long entries",
+    /headDim 513 with int8; at most 512/,
+    (b) => b.createKvStore({ layers: 2, kvHeads: 1, headDim: 513, type: "int8" }),
+  ],
+  [
     "tokens that are not the tensor's",
     /attention: segments hold 2 tokens, a tensor \[3,1,4\]/,
     (b) => b.attention(zeros(b, 3, 1, 4), [segment(b, 2)], 0, 1),
