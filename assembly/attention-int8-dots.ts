@@ -12,6 +12,13 @@
 
 import { kept } from "./kept";
 
+/**
+ * While a tile is computed, what comes next in memory is touched, some bytes at each step, so that it is near when its turn comes: all
+ * 32 slots of a head's keys, or values, at the pace of four of its dims for 8 slots. What was read is returned, and of no use, but a read
+ * without a result would be left out.
+ */
+const AHEAD: usize = 32;
+
 export type Two = u16;
 export type Four = u32;
 
@@ -61,8 +68,12 @@ export type Four = u32;
  *
  * Eight slots of four queries at a time: the eight sums depend on nothing but themselves, so that none waits for another.
  */
-export function scoreTile<T, N>(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+export function scoreTile<T, N>(
+  queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize, ahead: usize,
+): i32 {
   const end = queries + <usize>fours * fourBytes<T>();
+  let touched = ahead;
+  let words = 0;
   for (let eight: usize = 0; eight < 128; eight += 32) {
     let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
     let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
@@ -70,7 +81,8 @@ export function scoreTile<T, N>(queries: usize, queryScales: usize, keys: usize,
     if (sizeof<T>() == 1) {
       let aBias = a0, bBias = a0;
       const ones = i8x16.splat(1);
-      for (let x = queries; x < end; x += 16, key += 128) {
+      for (let x = queries; x < end; x += 16, key += 128, touched += AHEAD) {
+        words |= load<i32>(touched);
         const a = v128.load(key);
         const b = v128.load(key, 16);
         let code = v128.load32_splat(x);
@@ -102,7 +114,8 @@ export function scoreTile<T, N>(queries: usize, queryScales: usize, keys: usize,
       b3 = i32x4.sub(b3, bBias);
     } else {
       const high = kept(0xff00ff00, fours);
-      for (let x = queries; x < end; x += 32, key += 128) {
+      for (let x = queries; x < end; x += 32, key += 128, touched += AHEAD) {
+        words |= load<i32>(touched);
         const a = v128.load(key);
         const b = v128.load(key, 16);
         let aTile = even(a);
@@ -162,6 +175,7 @@ export function scoreTile<T, N>(queries: usize, queryScales: usize, keys: usize,
     scale = v128.load32_splat(queryScales, 12);
     storeScores(to + 384, a3, aScale, b3, bScale, scale);
   }
+  return words;
 }
 
 @inline function storeScores(to: usize, a: v128, aScale: v128, b: v128, bScale: v128, scale: v128): void {
@@ -174,11 +188,17 @@ export function scoreTile<T, N>(queries: usize, queryScales: usize, keys: usize,
  *
  * @param weights [4 queries][8] fours of codes
  */
-export function valueTile<T, N>(weights: usize, values: usize, fours: i32, rescales: usize, units: usize, sums: usize): void {
+export function valueTile<T, N>(
+  weights: usize, values: usize, fours: i32, rescales: usize, units: usize, sums: usize, ahead: usize,
+): i32 {
   let sum = sums;
+  let touched = ahead;
+  let words = 0;
   for (const end = values + ((<usize>fours) << 7); values < end; values += 128, sum += 64) {
     if (sizeof<T>() == 1) {
       // All 32 slots of four dims stay in registers for the four queries.
+      words |= load<i32>(touched) | load<i32>(touched, 64);
+      touched += 4 * AHEAD;
       const a = v128.load(values);
       const b = v128.load(values, 16);
       const c = v128.load(values, 32);
@@ -194,32 +214,64 @@ export function valueTile<T, N>(weights: usize, values: usize, fours: i32, resca
       addTo(sum, 3, dot32(a, b, c, d, e, f, g, h, weights + 96), rescales, units);
     } else {
       const high = kept(0xff00ff00, fours);
-      let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
+      // Two fours of dims share what is loaded of weights; the last one, if it is alone, is its own second.
+      const next: usize = values + 128 < end ? 128 : 0;
+      let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+      let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
       let w = weights;
-      for (let at = values, end = values + 128; at < end; at += 16, w += 8) {
-        const bytes = v128.load(at);
-        let tile = even(bytes);
-        s0 = addWide(s0, tile, v128.load32_splat(w));
-        s1 = addWide(s1, tile, v128.load32_splat(w, 64));
+      for (let at = values, end = values + 128; at < end; at += 16, w += 8, touched += AHEAD) {
+        words |= load<i32>(touched);
+        const a = v128.load(at);
+        const b = v128.load(at + next);
+        let aTile = even(a);
+        let bTile = even(b);
+        let code = v128.load32_splat(w);
+        a0 = addWide(a0, aTile, code);
+        b0 = addWide(b0, bTile, code);
+        code = v128.load32_splat(w, 64);
+        a1 = addWide(a1, aTile, code);
+        b1 = addWide(b1, bTile, code);
         if (sizeof<N>() == 4) {
-          s2 = addWide(s2, tile, v128.load32_splat(w, 128));
-          s3 = addWide(s3, tile, v128.load32_splat(w, 192));
+          code = v128.load32_splat(w, 128);
+          a2 = addWide(a2, aTile, code);
+          b2 = addWide(b2, bTile, code);
+          code = v128.load32_splat(w, 192);
+          a3 = addWide(a3, aTile, code);
+          b3 = addWide(b3, bTile, code);
         }
-        tile = odd(bytes, high);
-        s0 = addWide(s0, tile, v128.load32_splat(w, 4));
-        s1 = addWide(s1, tile, v128.load32_splat(w, 68));
+        aTile = odd(a, high);
+        bTile = odd(b, high);
+        code = v128.load32_splat(w, 4);
+        a0 = addWide(a0, aTile, code);
+        b0 = addWide(b0, bTile, code);
+        code = v128.load32_splat(w, 68);
+        a1 = addWide(a1, aTile, code);
+        b1 = addWide(b1, bTile, code);
         if (sizeof<N>() == 4) {
-          s2 = addWide(s2, tile, v128.load32_splat(w, 132));
-          s3 = addWide(s3, tile, v128.load32_splat(w, 196));
+          code = v128.load32_splat(w, 132);
+          a2 = addWide(a2, aTile, code);
+          b2 = addWide(b2, bTile, code);
+          code = v128.load32_splat(w, 196);
+          a3 = addWide(a3, aTile, code);
+          b3 = addWide(b3, bTile, code);
         }
       }
-      addTo(sum, 0, i32x4.shr_s(s0, 8), rescales, units);
-      addTo(sum, 1, i32x4.shr_s(s1, 8), rescales, units);
-      if (sizeof<N>() == 2) continue;
-      addTo(sum, 2, i32x4.shr_s(s2, 8), rescales, units);
-      addTo(sum, 3, i32x4.shr_s(s3, 8), rescales, units);
+      addWideTo<N>(sum, a0, a1, a2, a3, rescales, units);
+      if (next == 0) break;
+      addWideTo<N>(sum + 64, b0, b1, b2, b3, rescales, units);
+      values += 128;
+      sum += 64;
     }
   }
+  return words;
+}
+
+@inline function addWideTo<N>(sum: usize, s0: v128, s1: v128, s2: v128, s3: v128, rescales: usize, units: usize): void {
+  addTo(sum, 0, i32x4.shr_s(s0, 8), rescales, units);
+  addTo(sum, 1, i32x4.shr_s(s1, 8), rescales, units);
+  if (sizeof<N>() == 2) return;
+  addTo(sum, 2, i32x4.shr_s(s2, 8), rescales, units);
+  addTo(sum, 3, i32x4.shr_s(s3, 8), rescales, units);
 }
 
 /** Two chains of sums, since a dot product takes some cycles until the next can add to it. */

@@ -37,7 +37,7 @@ const WEIGHTS: usize = 1056; // [4][8] fours of codes
 const SUMS: usize = 1312; //    [4][4] f32
 const LARGEST: usize = 1376; // [4][4] f32
 const CONSTANTS: usize = 1440; // of exp.ts
-const FETCHED: usize = 1648; // of no use, but a loop without a result would be left out
+const TOUCHED: usize = 1648; // what reading ahead has read
 const WORK_BYTES: usize = 1664;
 
 /** KV heads are taken together, page by page, while their queries are no more tiles than this: about 100 KiB. */
@@ -82,19 +82,21 @@ function attend<T>(
     }
     for (let block = 0; block < blocks; block++) {
       const base = block * PAGE_SLOTS;
-      let keys = <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>from * bytes;
+      let keys = firstKeys(pages, block, layerBytes, from, bytes);
       for (let kvHead = from; kvHead < to; kvHead++, keys += bytes) {
         const values = keys + <usize>kvHeads * bytes;
         const group = headOf(kvHead + 1, heads, kvHeads) - headOf(kvHead, heads, kvHeads);
         const tiles = (tokens * group + ROWS - 1) / ROWS;
-        fetch(keys, values, bytes, work);
+        const next = kvHead + 1 < to ? keys + bytes : block + 1 < blocks ? firstKeys(pages, block + 1, layerBytes, from, bytes) : keys;
         let tile = max(base - slot, 0) * group / ROWS; // the first that sees the block
         const few = tokens * group <= 2;
         const queries = few ? 2 : ROWS;
         let state = work + WORK_BYTES + <usize>((kvHead - from) * headTiles + tile) * tileBytes;
-        for (; tile < tiles; tile++, state += tileBytes) {
-          if (few) scoreTile<T, Two>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
-          else scoreTile<T, Four>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
+        let ahead = next;
+        let words = 0;
+        for (; tile < tiles; tile++, state += tileBytes, ahead = keys) {
+          if (few) words |= scoreTile<T, Two>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES, ahead);
+          else words |= scoreTile<T, Four>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES, ahead);
           const whole = start <= base && slot + tile * ROWS / group >= base + PAGE_SLOTS - 1;
           if (whole) weigh<T>(state, work, values + codes, 0, queries);
           else {
@@ -105,9 +107,11 @@ function attend<T>(
             weigh<T>(state, work, work + VISIBLE, SLOT_BYTES, queries);
           }
           const sums = state + STATE_BYTES + <usize>fours * fourBytes<T>();
-          if (few) valueTile<T, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
-          else valueTile<T, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
+          ahead += <usize>kvHeads * bytes;
+          if (few) words |= valueTile<T, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums, ahead);
+          else words |= valueTile<T, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums, ahead);
         }
+        store<i32>(work, words, TOUCHED);
       }
     }
     for (let kvHead = from; kvHead < to; kvHead++) {
@@ -118,14 +122,9 @@ function attend<T>(
   }
 }
 
-/**
- * Reads a word of every cache line of two regions. Computing as it streams, a core waits for memory at each step; these reads wait
- * together, and then the lines are near.
- */
-@inline function fetch(a: usize, b: usize, bytes: usize, work: usize): void {
-  let words = 0;
-  for (const end = a + bytes; a < end; a += 64, b += 64) words |= load<i32>(a) | load<i32>(b);
-  store<i32>(work, words, FETCHED);
+/** The keys of KV head `kvHead` in the page of a block. */
+@inline function firstKeys(pages: usize, block: i32, layerBytes: usize, kvHead: i32, bytes: usize): usize {
+  return <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>kvHead * bytes;
 }
 
 /** The first query head of a KV head: head h belongs to KV head floor(h * kvHeads / heads). */
