@@ -30,21 +30,59 @@ export function timesBlock<W, P>(
       for (let k = group; k > 0; k -= NARROW_COLUMNS) {
         let c = i32x4.splat(0);
         let d = c;
-        for (const end = code + NARROW_COLUMNS; code < end; code += 8, w += octetBytes<W>()) {
-          c = addOctet<P>(c, v128.load(w), code, low);
-          d = addOctet<P>(d, v128.load(w, 16), code, low);
+        for (const end = code + NARROW_COLUMNS; code < end; code += 8, w += 32) {
+          const top = v128.load(w);
+          const bottom = v128.load(w, 16);
+          let x = v128.load32_splat(code);
+          c = addDots<P>(c, v128.and(top, low), x);
+          d = addDots<P>(d, v128.and(bottom, low), x);
+          x = v128.load32_splat(code, 4);
+          c = addDots<P>(c, v128.and(i16x8.shr_u(top, 4), low), x);
+          d = addDots<P>(d, v128.and(i16x8.shr_u(bottom, 4), low), x);
         }
         a = i32x4.add(a, rowSums<P>(c, ones));
         b = i32x4.add(b, rowSums<P>(d, ones));
       }
     } else {
       for (const end = code + <usize>(group >> 2) * codeBytes<P>(); code < end; code += 2 * codeBytes<P>(), w += octetBytes<W>()) {
+        let top = v128.load(w);
+        let bottom = v128.load(w, 16);
+        let x = v128.load32_splat(code);
         if (isInt8<W>()) {
-          a = addTile<P>(addTile<P>(a, v128.load(w), code, even), v128.load(w, 32), code + codeBytes<P>(), even);
-          b = addTile<P>(addTile<P>(b, v128.load(w, 16), code, even), v128.load(w, 48), code + codeBytes<P>(), even);
+          // A code is shared by both halves of the rows; tiles of Wide come apart into their even and odd columns.
+          a = addDots<P>(a, isWide<P>() ? v128.and(top, even) : top, x);
+          b = addDots<P>(b, isWide<P>() ? v128.and(bottom, even) : bottom, x);
+          if (isWide<P>()) {
+            x = v128.load32_splat(code, 4);
+            a = addDots<P>(a, i16x8.shr_u(top, 8), x);
+            b = addDots<P>(b, i16x8.shr_u(bottom, 8), x);
+          }
+          top = v128.load(w, 32);
+          bottom = v128.load(w, 48);
+          x = v128.load32_splat(code + codeBytes<P>());
+          a = addDots<P>(a, isWide<P>() ? v128.and(top, even) : top, x);
+          b = addDots<P>(b, isWide<P>() ? v128.and(bottom, even) : bottom, x);
+          if (isWide<P>()) {
+            x = v128.load32_splat(code, 12);
+            a = addDots<P>(a, i16x8.shr_u(top, 8), x);
+            b = addDots<P>(b, i16x8.shr_u(bottom, 8), x);
+          }
         } else {
-          a = addOctet<P>(a, v128.load(w), code, low);
-          b = addOctet<P>(b, v128.load(w, 16), code, low);
+          a = addDots<P>(a, v128.and(top, low), x);
+          b = addDots<P>(b, v128.and(bottom, low), x);
+          if (isWide<P>()) {
+            x = v128.load32_splat(code, 4);
+            a = addDots<P>(a, v128.and(i16x8.shr_u(top, 8), low), x);
+            b = addDots<P>(b, v128.and(i16x8.shr_u(bottom, 8), low), x);
+          }
+          x = v128.load32_splat(code + codeBytes<P>());
+          a = addDots<P>(a, v128.and(i16x8.shr_u(top, 4), low), x);
+          b = addDots<P>(b, v128.and(i16x8.shr_u(bottom, 4), low), x);
+          if (isWide<P>()) {
+            x = v128.load32_splat(code, 12);
+            a = addDots<P>(a, i16x8.shr_u(top, 12), x);
+            b = addDots<P>(b, i16x8.shr_u(bottom, 12), x);
+          }
         }
       }
       a = rowSums<P>(a, ones);
@@ -62,23 +100,4 @@ export function timesBlock<W, P>(
   }
   v128.store(y, top);
   v128.store(y, bottom, 16);
-}
-
-/** sums + 4 columns in bytes. @param even 0x00ff in every 16-bit lane */
-@inline function addTile<P>(sums: v128, bytes: v128, code: usize, even: v128): v128 {
-  if (!isWide<P>()) return addDots<P>(sums, bytes, v128.load32_splat(code));
-  const half = addDots<P>(sums, v128.and(bytes, even), v128.load32_splat(code));
-  return addDots<P>(half, i16x8.shr_u(bytes, 8), v128.load32_splat(code, 4));
-}
-
-/** sums + 8 columns in halves of bytes. @param low the lowest 4 bits of every byte; of every 16 bits for Wide */
-@inline function addOctet<P>(sums: v128, halves: v128, code: usize, low: v128): v128 {
-  if (!isWide<P>()) {
-    const half = addDots<P>(sums, v128.and(halves, low), v128.load32_splat(code));
-    return addDots<P>(half, v128.and(i16x8.shr_u(halves, 4), low), v128.load32_splat(code, 4));
-  }
-  let sum = addDots<P>(sums, v128.and(halves, low), v128.load32_splat(code));
-  sum = addDots<P>(sum, v128.and(i16x8.shr_u(halves, 8), low), v128.load32_splat(code, 4));
-  sum = addDots<P>(sum, v128.and(i16x8.shr_u(halves, 4), low), v128.load32_splat(code, 8));
-  return addDots<P>(sum, i16x8.shr_u(halves, 12), v128.load32_splat(code, 12));
 }
