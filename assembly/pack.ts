@@ -5,20 +5,20 @@
 import { narrow4F16 } from "./f16";
 import { storeRest } from "./floats";
 import { Int4, Int8, isInt8, octetBytes } from "./quantized-panel";
-import { F16, F32, scaleBytes, widenScales } from "./quantized-scales";
+import { F16, F32, widenScales } from "./quantized-scales";
 
-/** Row `row` of codes u8 [cols]; `zero` fills up to `paddedCols`. */
-export function packInt8(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32, zero: i32): void {
-  pack<Int8>(codes, weights, row, cols, paddedCols, zero);
+/** A row's codes u8 [cols] to where its first four codes lie in a block and on; `zero` fills up to `paddedCols`. */
+export function packInt8(codes: usize, to: usize, cols: i32, paddedCols: i32, zero: i32): void {
+  pack<Int8>(codes, to, cols, paddedCols, zero);
 }
 
-/** Row `row` of codes u8 [cols], 0..15. */
-export function packInt4(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32, zero: i32): void {
-  pack<Int4>(codes, weights, row, cols, paddedCols, zero);
+/** The same, of codes 0..15. */
+export function packInt4(codes: usize, to: usize, cols: i32, paddedCols: i32, zero: i32): void {
+  pack<Int4>(codes, to, cols, paddedCols, zero);
 }
 
-@inline function pack<W>(codes: usize, weights: usize, row: i32, cols: i32, paddedCols: i32, zero: i32): void {
-  let to = place<W>(weights, row, paddedCols);
+@inline function pack<W>(codes: usize, first: usize, cols: i32, paddedCols: i32, zero: i32): void {
+  let to = first;
   for (let k = 0; k < paddedCols; k += 8, to += octetBytes<W>()) {
     const low = fourCodes(codes + k, cols - k, zero);
     const high = fourCodes(codes + k + 4, cols - k - 4, zero);
@@ -29,11 +29,6 @@ export function packInt4(codes: usize, weights: usize, row: i32, cols: i32, padd
   }
 }
 
-/** Where a row's first four codes lie. */
-@inline function place<W>(weights: usize, row: i32, paddedCols: i32): usize {
-  return weights + <usize>(row >> 3) * (<usize>(paddedCols >> 3) * octetBytes<W>()) + (<usize>(row & 7) << 2);
-}
-
 /** The first `count` of four codes, then zeros. */
 @inline function fourCodes(codes: usize, count: i32, zero: i32): u32 {
   if (count >= 4) return load<u32>(codes);
@@ -42,11 +37,11 @@ export function packInt4(codes: usize, weights: usize, row: i32, cols: i32, padd
   return word;
 }
 
-/** Scales, or minimums, f32 [groups] of row `row`, to where the row's block keeps them; kind is F32, F16 or BF16. */
-export function packScales(values: usize, scales: usize, row: i32, groups: i32, kind: i32): void {
+/** A row's scales, or minimums, f32 [groups] to where its first one lies in a block and on; kind is F32, F16 or BF16. */
+export function packScales(values: usize, first: usize, groups: i32, kind: i32): void {
   const bytes: usize = kind == F32 ? 4 : 2;
   const end = values + (<usize>groups << 2);
-  let to = scales + <usize>(row >> 3) * groups * bytes * 8 + <usize>(row & 7) * bytes;
+  let to = first;
   for (let p = values; p < end; p += 4, to += 8 * bytes) {
     const value = v128.load32_splat(p);
     if (kind == F32) v128.store32_lane(to, value, 0);
@@ -56,33 +51,33 @@ export function packScales(values: usize, scales: usize, row: i32, groups: i32, 
 }
 
 /**
- * Row `row` as f32: out[k] = (code - zero) * scale + minimum, or + 0 without minimums.
+ * Row 0..7 of a block as f32: out[k] = (code - zero) * scale + minimum, or + 0 without minimums.
  *
- * @param scratch room for the block's scales and minimums, [groups][8] f32 each
+ * @param codes, scales, minimums of the block; minimums or null
+ * @param scratch room for scales and minimums, [groups][8] f32 each
  */
 export function unpackInt8(
-  weights: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
+  codes: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
   scratch: usize,
 ): void {
-  unpack<Int8>(weights, scales, minimums, kind, row, cols, groups, group, zero, out, scratch);
+  unpack<Int8>(codes, scales, minimums, kind, row, cols, groups, group, zero, out, scratch);
 }
 
 export function unpackInt4(
-  weights: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
+  codes: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
   scratch: usize,
 ): void {
-  unpack<Int4>(weights, scales, minimums, kind, row, cols, groups, group, zero, out, scratch);
+  unpack<Int4>(codes, scales, minimums, kind, row, cols, groups, group, zero, out, scratch);
 }
 
 @inline function unpack<W>(
-  weights: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
+  codes: usize, scales: usize, minimums: usize, kind: i32, row: i32, cols: i32, groups: i32, group: i32, zero: i32, out: usize,
   scratch: usize,
 ): void {
-  const skipped = <usize>(row >> 3) * scaleBytes(kind, groups, group);
-  const within = <usize>(row & 7) << 2;
-  const s = widenScales(scales + skipped, kind, groups, group, 0, groups, scratch) + within;
-  const m = minimums ? widenScales(minimums + skipped, kind, groups, group, 0, groups, scratch + (<usize>groups << 5)) + within : 0;
-  let from = place<W>(weights, row, groups * group);
+  const within = <usize>row << 2;
+  const s = widenScales(scales, kind, groups, group, 0, groups, scratch) + within;
+  const m = minimums ? widenScales(minimums, kind, groups, group, 0, groups, scratch + (<usize>groups << 5)) + within : 0;
+  let from = codes + within;
   for (let k = 0; k < cols; k += 8, from += octetBytes<W>()) {
     const at = <usize>(k / group) << 5;
     const scale = v128.load32_splat(s + at);

@@ -1,8 +1,9 @@
 /**
  * Quantized weights as they are held, in blocks of 8 rows, and in panels, as products with many tokens want them.
  *
- *   block of int8   [padded cols / 4] of two tiles, rows 0..3 and rows 4..7: 32 bytes
- *   block of int4   [padded cols / 8] of two pairs of tiles, rows 0..3 and rows 4..7: 32 bytes; a pair has one tile in the low halves of
+ *   block           scales, then minimums if there are any (quantized-scales.ts), then codes
+ *   codes of int8   [padded cols / 4] of two tiles, rows 0..3 and rows 4..7: 32 bytes
+ *   codes of int4   [padded cols / 8] of two pairs of tiles, rows 0..3 and rows 4..7: 32 bytes; a pair has one tile in the low halves of
  *                   its bytes and the next 4 columns in the high ones
  *   panel           tiles as the path P reads them (quantized-dots.ts), rows 0..3 before rows 4..7, of Wide the even columns of both
  *                   before the odd ones
@@ -11,6 +12,7 @@
  */
 import { kept } from "./kept";
 import { isWide } from "./quantized-dots";
+import { scaleBytes } from "./quantized-scales";
 
 /** How weights are held, W, as types: codes of 4 bits, codes of 8 bits. */
 export type Int4 = u8;
@@ -25,17 +27,22 @@ export type Int8 = u16;
   return isInt8<W>() ? 64 : 32;
 }
 
+/** Bytes of a block. */
+@inline export function blockBytes<W>(kind: i32, groups: i32, group: i32, hasMinimums: bool): usize {
+  return <usize>(groups * (group >> 3)) * octetBytes<W>() + scaleBytes(kind, groups, group) * (hasMinimums ? 2 : 1);
+}
+
 /** Bytes of 8 columns of a panel. */
 @inline export function panelBytes<P>(): usize {
   return isWide<P>() ? 128 : 64;
 }
 
-/** A stretch of columns, a multiple of 8, of a block. */
-export function unpackPanel<W, P>(block: usize, panel: usize, cols: i32): void {
+/** A stretch of columns, a multiple of 8. @param codes of a block */
+export function unpackPanel<W, P>(codes: usize, panel: usize, cols: i32): void {
   const low = kept(0x0f0f0f0f, cols);
   const even = kept(0x00ff00ff, cols);
   let to = panel;
-  for (let p = block, end = block + <usize>(cols >> 3) * octetBytes<W>(); p < end; p += octetBytes<W>(), to += panelBytes<P>()) {
+  for (let p = codes, end = codes + <usize>(cols >> 3) * octetBytes<W>(); p < end; p += octetBytes<W>(), to += panelBytes<P>()) {
     const top = v128.load(p);
     const bottom = v128.load(p, 16);
     if (isInt8<W>()) {

@@ -2,7 +2,8 @@
  * y = x W^T for activations quantized to int8 (quantize.ts) and quantized weights (quantized-panel.ts): which rows and columns meet
  * which tokens, and when.
  *
- *   weights  [blocks of 8 rows][padded cols] codes     scales, minimums   [blocks] as quantized-scales.ts says, minimums or null
+ *   weights, scales, minimums   where those of the first block of 8 rows lie (minimums: or null); from a block to the next they are all
+ *            `blockBytes` apart (quantized-panel.ts), so that a product reads one stream
  *   y        [tokens, rows] f32
  *   scratch  scales and minimums [groups][8] f32 each, a panel, y of a last block that is not full [tokens][8] f32
  *
@@ -15,8 +16,8 @@ import { timesPanel2, timesPanel4 } from "./gemm";
 import { timesBlock } from "./gemv";
 import { INFO_BYTES } from "./quantize";
 import { codeBytes, isNarrow, lanesOf, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
-import { Int4, Int8, octetBytes, panelBytes, unpackPanel } from "./quantized-panel";
-import { scaleBytes, widenScales } from "./quantized-scales";
+import { blockBytes, Int4, Int8, octetBytes, panelBytes, unpackPanel } from "./quantized-panel";
+import { widenScales } from "./quantized-scales";
 
 const PANEL_COLUMNS: i32 = 1024;
 /** Blocks that all tokens pass before the next ones: few enough to stay in the second cache. */
@@ -66,8 +67,7 @@ function matmul<W, P>(
   const together = tokens - (tokens % lanes);
   const yBytes = <usize>rows << 2;
   const xBytes = <usize>(groups * (group >> 2)) * codeBytes<P>(); // of one token
-  const wBytes = <usize>(groups * (group >> 3)) * octetBytes<W>();
-  const sBytes = scaleBytes(kind, groups, group);
+  const stride = blockBytes<W>(kind, groups, group, minimums != 0);
   const groupsTogether = PANEL_COLUMNS / group;
   const wideScales = scratch;
   const wideMinimums = wideScales + (<usize>groups << 5);
@@ -83,32 +83,32 @@ function matmul<W, P>(
       const count = min(groupsTogether, groups - first);
       for (let b = from; b < to; b++) {
         const full = 8 * b + 8 <= rows;
-        unpackPanel<W, P>(weights + <usize>b * wBytes + <usize>(first * (group >> 3)) * octetBytes<W>(), panel, count * group);
-        const s = widenScales(scales + <usize>b * sBytes, kind, groups, group, first, count, wideScales);
-        const m = minimums ? widenScales(minimums + <usize>b * sBytes, kind, groups, group, first, count, wideMinimums) : 0;
+        unpackPanel<W, P>(weights + <usize>b * stride + <usize>(first * (group >> 3)) * octetBytes<W>(), panel, count * group);
+        const s = widenScales(scales + <usize>b * stride, kind, groups, group, first, count, wideScales);
+        const m = minimums ? widenScales(minimums + <usize>b * stride, kind, groups, group, first, count, wideMinimums) : 0;
         let x = codes + <usize>(first * (group >> 2) * lanes) * codeBytes<P>();
         let info = infos + <usize>(first * lanes) * INFO_BYTES;
         let yt = full ? y + (<usize>b << 5) : tail;
-        const stride: usize = full ? yBytes : 32;
+        const yStride: usize = full ? yBytes : 32;
         for (let t = 0; t < together; t += lanes) {
-          if (isNarrow<P>() && group > NARROW_COLUMNS) timesPanel2<P>(x, info, panel, s, m, yt, stride, count, group);
-          else timesPanel4<P>(x, info, panel, s, m, yt, stride, count, group);
+          if (isNarrow<P>() && group > NARROW_COLUMNS) timesPanel2<P>(x, info, panel, s, m, yt, yStride, count, group);
+          else timesPanel4<P>(x, info, panel, s, m, yt, yStride, count, group);
           x += <usize>lanes * xBytes;
           info += <usize>(lanes * groups) * INFO_BYTES;
-          yt += <usize>lanes * stride;
+          yt += <usize>lanes * yStride;
         }
       }
     }
     if (tokens > together)
       for (let b = from; b < to; b++) {
         const full = 8 * b + 8 <= rows;
-        const s = widenScales(scales + <usize>b * sBytes, kind, groups, group, 0, groups, wideScales);
-        const m = minimums ? widenScales(minimums + <usize>b * sBytes, kind, groups, group, 0, groups, wideMinimums) : 0;
+        const s = widenScales(scales + <usize>b * stride, kind, groups, group, 0, groups, wideScales);
+        const m = minimums ? widenScales(minimums + <usize>b * stride, kind, groups, group, 0, groups, wideMinimums) : 0;
         let x = codes + <usize>together * xBytes;
         let info = infos + <usize>(together * groups) * INFO_BYTES;
         let yt = full ? y + <usize>together * yBytes + (<usize>b << 5) : tail + (<usize>together << 5);
         for (let t = together; t < tokens; t++) {
-          timesBlock<W, P>(x, info, weights + <usize>b * wBytes, s, m, yt, groups, group);
+          timesBlock<W, P>(x, info, weights + <usize>b * stride, s, m, yt, groups, group);
           x += xBytes;
           info += <usize>groups * INFO_BYTES;
           yt += full ? yBytes : 32;

@@ -3,7 +3,8 @@
  *
  *   F32        [groups][8] f32
  *   F16, BF16  [groups][8] of 2 bytes; f16 is finite
- *   TwoLevel   [groups][8] i8, factors, and for every 256 columns [8] f16: scale = factor * the f16, exact in f32
+ *   TwoLevel   [groups][8] i8, factors, up to a multiple of 16 bytes, and for every 256 columns [8] f16: scale = factor * the f16, exact
+ *              in f32
  */
 import { kept } from "./kept";
 
@@ -17,11 +18,15 @@ const SUPER_COLUMNS: i32 = 256;
 const F16_BITS: i32 = 0x8fffe000; // sign, exponent and mantissa of an f16 that was shifted to an f32's place
 const F16_LIFT: i32 = 0x77800000; // 2^112, from the one bias of exponents to the other; so denormals come out right too
 
-/** Bytes of the scales of one block. */
+/** Bytes of the scales of one block, a multiple of 16. */
 @inline export function scaleBytes(kind: i32, groups: i32, group: i32): usize {
   if (kind == F32) return <usize>groups << 5;
   if (kind != TWO_LEVEL) return <usize>groups << 4;
-  return (<usize>groups << 3) + (<usize>((groups * group + SUPER_COLUMNS - 1) / SUPER_COLUMNS) << 4);
+  return factorBytes(groups) + (<usize>((groups * group + SUPER_COLUMNS - 1) / SUPER_COLUMNS) << 4);
+}
+
+@inline function factorBytes(groups: i32): usize {
+  return ((<usize>groups + 1) & ~1) << 3;
 }
 
 /**
@@ -61,7 +66,7 @@ function widenF16s(from: usize, count: i32, to: usize): void {
 function widenTwoLevel(scales: usize, groups: i32, group: i32, first: i32, count: i32, to: usize): void {
   const bits = kept(F16_BITS, count);
   const lift = kept(F16_LIFT, count);
-  const supers = scales + (<usize>groups << 3);
+  const supers = scales + factorBytes(groups);
   let q = to;
   for (let g = first; g < first + count; g++, q += 32) {
     const halves = v128.load(supers + (<usize>(g * group / SUPER_COLUMNS) << 4));

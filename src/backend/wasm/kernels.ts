@@ -37,11 +37,11 @@ interface Exports {
   quantizeInt8(x: number, codes: number, scales: number, cols: number, group: number): void;
   quantizeInt4(x: number, codes: number, scales: number, cols: number, group: number): void;
   quantizeInt4Range(x: number, codes: number, scales: number, minimums: number, cols: number, group: number): void;
-  /** Codes u8 [cols] of one row; `zero` is the code of padding. */
-  packInt8(codes: number, weights: number, row: number, cols: number, paddedCols: number, zero: number): void;
-  packInt4(codes: number, weights: number, row: number, cols: number, paddedCols: number, zero: number): void;
-  /** Values [groups] f32 of one row to where its block keeps them. kind: `SCALE_KINDS`, but for "two-level". */
-  packScales(values: number, scales: number, row: number, groups: number, kind: number): void;
+  /** Codes u8 [cols] of one row to where its block keeps them; `zero` is the code of padding. */
+  packInt8(codes: number, to: number, cols: number, paddedCols: number, zero: number): void;
+  packInt4(codes: number, to: number, cols: number, paddedCols: number, zero: number): void;
+  /** Values [groups] f32 of one row, likewise. kind: `SCALE_KINDS`, but for "two-level". */
+  packScales(values: number, to: number, groups: number, kind: number): void;
   /** scratch: 64 bytes for each group. */
   unpackInt8: UnpackRow;
   unpackInt4: UnpackRow;
@@ -119,7 +119,7 @@ export type QuantizeActivations = (
   zero: number,
 ) => void;
 
-/** minimums: 0 for none. scratch: `productScratchBytes`. */
+/** weights, scales, minimums: of the first block; minimums 0 for none. scratch: `productScratchBytes`. */
 export type QuantizedProduct = (
   codes: number,
   infos: number,
@@ -135,8 +135,9 @@ export type QuantizedProduct = (
   scratch: number,
 ) => void;
 
+/** codes, scales, minimums: of the block; row: within it. */
 export type UnpackRow = (
-  weights: number,
+  codes: number,
   scales: number,
   minimums: number,
   kind: number,

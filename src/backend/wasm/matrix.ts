@@ -1,8 +1,6 @@
 /**
  * Weights in wasm memory. Float formats lie as they come, row-major without padding. Quantized ones are repacked row by row into
- * blocks of 8 rows (assembly/quantized-panel.ts and quantized-scales.ts draw them), padded to whole groups and blocks:
- *
- *   codes [blocks], then scales [blocks], then minimums [blocks]
+ * blocks of 8 rows (assembly/quantized-panel.ts draws them): scales, minimums, codes, padded to whole groups and blocks.
  */
 import { bytesPerValue, f32ToF16 } from "../../core/dtype.ts";
 import {
@@ -13,15 +11,15 @@ import {
   type QuantizedRows,
   SUPER_COLUMNS,
 } from "../backend.ts";
+import { BLOCK_ROWS } from "../partition.ts";
 import * as check from "../shapes.ts";
 import type { WasmInstance } from "./instance.ts";
 import type { Place } from "./instances.ts";
 import { type Kernels, SCALE_KINDS } from "./kernels.ts";
-import type { WasmMemory } from "./memory.ts";
+import { aligned, type WasmMemory } from "./memory.ts";
 
 /** Rows of codes pass through scratch of this size on their way to where they are packed. */
 const SLICE_BYTES = 65536;
-const BLOCK_ROWS = 8;
 
 export class WasmMatrix implements Matrix {
   readonly rows: number;
@@ -31,10 +29,14 @@ export class WasmMatrix implements Matrix {
   readonly memory: WasmMemory;
   /** Groups of a row; 0 for float formats. */
   readonly groups: number;
+  /** Of float weights, or of the first block's codes. */
   readonly address: number;
+  /** Of the first block's scales. */
   readonly scales: number;
-  /** 0 without minimums. */
+  /** Of the first block's minimums; 0 without. */
   readonly minimums: number;
+  /** From a block to the next; 0 for float formats. */
+  readonly blockBytes: number;
 
   /** @param place finds room for so many bytes */
   constructor(place: (bytes: number) => Place, rows: number, cols: number, format: MatrixFormat) {
@@ -45,41 +47,43 @@ export class WasmMatrix implements Matrix {
     const { instance, address } = place(matrixBytes(rows, cols, format));
     this.instance = instance;
     this.memory = instance.memory;
-    this.address = address;
     if (!("group" in format)) {
-      this.scales = this.minimums = 0;
+      this.address = address;
+      this.scales = this.minimums = this.blockBytes = 0;
       return;
     }
-    const blocks = Math.ceil(rows / BLOCK_ROWS);
-    const codeBytes = blocks * blockCodeBytes(cols, format);
-    const scaleBytes = blocks * blockScaleBytes(cols, format);
-    this.scales = address + codeBytes;
-    this.minimums = format.minimum ? this.scales + scaleBytes : 0;
+    const scaleBytes = blockScaleBytes(cols, format);
+    this.scales = address;
+    this.minimums = format.minimum ? address + scaleBytes : 0;
+    this.address = address + scaleBytes * (format.minimum ? 2 : 1);
+    this.blockBytes = blockBytes(cols, format);
     if (rows % BLOCK_ROWS === 0) return;
-    // Rows past the last: what stands for 0 (any code does), times 0.
-    const { u8 } = instance.memory;
-    u8.fill(0, this.scales - blockCodeBytes(cols, format), this.scales);
-    for (const end of [this.scales + scaleBytes, ...(format.minimum ? [this.minimums + scaleBytes] : [])])
-      u8.fill(0, end - blockScaleBytes(cols, format), end);
+    const end = address + Math.ceil(rows / BLOCK_ROWS) * this.blockBytes;
+    instance.memory.u8.fill(0, end - this.blockBytes, end); // rows past the last: some code, times 0
   }
 }
 
 /** Bytes that a matrix takes, padding included. */
 export function matrixBytes(rows: number, cols: number, format: MatrixFormat): number {
   if (!("group" in format)) return rows * cols * bytesPerValue[format.type];
-  const blocks = Math.ceil(rows / BLOCK_ROWS);
-  return blocks * (blockCodeBytes(cols, format) + blockScaleBytes(cols, format) * (format.minimum ? 2 : 1));
+  return Math.ceil(rows / BLOCK_ROWS) * blockBytes(cols, format);
 }
 
-function blockCodeBytes(cols: number, format: QuantizedFormat): number {
-  return check.groupsOf(format, cols) * format.group * (format.type === "int8" ? BLOCK_ROWS : BLOCK_ROWS / 2);
+function blockBytes(cols: number, format: QuantizedFormat): number {
+  const codeBytes = check.groupsOf(format, cols) * format.group * (format.type === "int8" ? BLOCK_ROWS : BLOCK_ROWS / 2);
+  return codeBytes + blockScaleBytes(cols, format) * (format.minimum ? 2 : 1);
 }
 
 function blockScaleBytes(cols: number, format: QuantizedFormat): number {
   const groups = check.groupsOf(format, cols);
   const { scales = "f16" } = format;
-  if (scales === "two-level") return BLOCK_ROWS * (groups + 2 * Math.ceil((groups * format.group) / SUPER_COLUMNS));
+  if (scales === "two-level") return factorBytes(groups) + 2 * BLOCK_ROWS * Math.ceil((groups * format.group) / SUPER_COLUMNS);
   return BLOCK_ROWS * groups * bytesPerValue[scales];
+}
+
+/** Factors of a block under "two-level", up to a multiple of 16. */
+function factorBytes(groups: number): number {
+  return aligned(BLOCK_ROWS * groups);
 }
 
 /** The code, as it is held, that counts as 0. */
@@ -133,7 +137,7 @@ function packRows(
     for (let row = 0; values && row < count; row++) {
       const own = values.subarray((row * values.length) / count, ((row + 1) * values.length) / count);
       if (factors) {
-        writeTwoLevels(matrix, format, firstRow + row, own, factors.subarray(row * groups, (row + 1) * groups), address);
+        writeTwoLevels(matrix, firstRow + row, own, factors.subarray(row * groups, (row + 1) * groups), address);
       } else {
         memory.floats(slice, groups).set(own);
         packScales(kernels, matrix, format, firstRow + row, slice, address);
@@ -144,7 +148,8 @@ function packRows(
 /** Codes u8 [cols] at address `codes` to where row `row` keeps them. */
 export function packCodes(kernels: Kernels, matrix: WasmMatrix, format: QuantizedFormat, row: number, codes: number): void {
   const pack = format.type === "int8" ? kernels.packInt8 : kernels.packInt4;
-  pack(codes, matrix.address, row, matrix.cols, matrix.groups * format.group, zeroCode(format));
+  const to = inBlock(matrix, matrix.address, row) + 4 * (row % BLOCK_ROWS);
+  pack(codes, to, matrix.cols, matrix.groups * format.group, zeroCode(format));
 }
 
 /**
@@ -160,20 +165,20 @@ export function packScales(
   values: number,
   to: number,
 ): void {
-  k.packScales(values, to, row, matrix.groups, SCALE_KINDS[format.scales ?? "f16"]);
+  const kind = SCALE_KINDS[format.scales ?? "f16"];
+  k.packScales(values, inBlock(matrix, to, row) + (row % BLOCK_ROWS) * (kind === SCALE_KINDS.f32 ? 4 : 2), matrix.groups, kind);
 }
 
-function writeTwoLevels(
-  { memory, cols, groups }: WasmMatrix,
-  format: QuantizedFormat,
-  row: number,
-  values: Float32Array,
-  factors: Int8Array,
-  address: number,
-): void {
-  const block = address + Math.floor(row / BLOCK_ROWS) * blockScaleBytes(cols, format);
+/** What lies at `first` in the first block, in the block of row `row`. */
+export function inBlock({ blockBytes }: WasmMatrix, first: number, row: number): number {
+  return first + Math.floor(row / BLOCK_ROWS) * blockBytes;
+}
+
+function writeTwoLevels(matrix: WasmMatrix, row: number, values: Float32Array, factors: Int8Array, address: number): void {
+  const { memory, groups } = matrix;
+  const block = inBlock(matrix, address, row);
   const within = row % BLOCK_ROWS;
   for (const [g, factor] of factors.entries()) memory.u8[block + g * BLOCK_ROWS + within] = factor;
-  const halves = new DataView(memory.u8.buffer, block + groups * BLOCK_ROWS);
+  const halves = new DataView(memory.u8.buffer, block + factorBytes(groups));
   for (const [i, value] of values.entries()) halves.setUint16(2 * (i * BLOCK_ROWS + within), f32ToF16(value), true);
 }

@@ -1,8 +1,9 @@
 /** Products with weights in wasm memory, and single rows of them: which kernel a format takes, and the scratch that it needs. */
 import type { FloatType } from "../../core/dtype.ts";
 import type { QuantizedFormat } from "../backend.ts";
+import { BLOCK_ROWS } from "../partition.ts";
 import { type FloatProduct, INFO_BYTES, type Kernels, PANEL_ROWS, productScratchBytes, SCALE_KINDS } from "./kernels.ts";
-import { type WasmMatrix, zeroCode } from "./matrix.ts";
+import { inBlock, type WasmMatrix, zeroCode } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 
 /** Tokens that are multiplied at once: their codes stay in the second cache, and unpacked weights serve all of them. */
@@ -80,5 +81,6 @@ function unpackRow(k: Kernels, w: WasmMatrix, row: number, out: number, scratch:
   if (!("group" in format)) return;
   const kind = SCALE_KINDS[format.scales ?? "f16"];
   const unpack = format.type === "int8" ? k.unpackInt8 : k.unpackInt4;
-  unpack(address, scales, minimums, kind, row, cols, groups, format.group, zeroCode(format), out, scratch);
+  const [codes, s, m] = [address, scales, minimums].map((first) => first && inBlock(w, first, row));
+  unpack(codes!, s!, m!, kind, row % BLOCK_ROWS, cols, groups, format.group, zeroCode(format), out, scratch);
 }

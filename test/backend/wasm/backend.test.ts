@@ -84,10 +84,7 @@ test("the probe finds kernels that are wrong in one product of extremes", async 
         },
       }),
     ],
-    [
-      /int4 product/,
-      (k) => ({ packInt4: (codes, w, row, cols, padded, zero) => k.packInt4(codes, w, row, cols - 1, padded, zero) }),
-    ],
+    [/int4 product/, (k) => ({ packInt4: (codes, to, cols, padded, zero) => k.packInt4(codes, to, cols - 1, padded, zero) })],
   ];
   for (const [message, change] of wrong) assert.match((await probe(withKernel(change), await expectedProducts())) ?? "", message);
 });
