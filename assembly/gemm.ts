@@ -66,18 +66,19 @@ export function timesPanel4<P>(
     }
     const top = v128.load(scale);
     const bottom = v128.load(scale, 16);
-    addDotsTo(y, rowSums<P>(a0, ones), rowSums<P>(b0, ones), v128.load32_splat(info), top, bottom);
-    addDotsTo(y1, rowSums<P>(a1, ones), rowSums<P>(b1, ones), v128.load32_splat(info, 4), top, bottom);
-    addDotsTo(y2, rowSums<P>(a2, ones), rowSums<P>(b2, ones), v128.load32_splat(info, 8), top, bottom);
-    addDotsTo(y3, rowSums<P>(a3, ones), rowSums<P>(b3, ones), v128.load32_splat(info, 12), top, bottom);
     if (minimum) {
-      const top = v128.load(minimum);
-      const bottom = v128.load(minimum, 16);
-      addMinimumTo(y, info + 16, v128.load32_splat(info), top, bottom);
-      addMinimumTo(y1, info + 20, v128.load32_splat(info, 4), top, bottom);
-      addMinimumTo(y2, info + 24, v128.load32_splat(info, 8), top, bottom);
-      addMinimumTo(y3, info + 28, v128.load32_splat(info, 12), top, bottom);
+      const low = v128.load(minimum);
+      const lowBottom = v128.load(minimum, 16);
+      addWithMinimum(y, rowSums<P>(a0, ones), rowSums<P>(b0, ones), info, info + 16, top, bottom, low, lowBottom);
+      addWithMinimum(y1, rowSums<P>(a1, ones), rowSums<P>(b1, ones), info + 4, info + 20, top, bottom, low, lowBottom);
+      addWithMinimum(y2, rowSums<P>(a2, ones), rowSums<P>(b2, ones), info + 8, info + 24, top, bottom, low, lowBottom);
+      addWithMinimum(y3, rowSums<P>(a3, ones), rowSums<P>(b3, ones), info + 12, info + 28, top, bottom, low, lowBottom);
       minimum += 32;
+    } else {
+      addTo(y, rowSums<P>(a0, ones), rowSums<P>(b0, ones), info, top, bottom);
+      addTo(y1, rowSums<P>(a1, ones), rowSums<P>(b1, ones), info + 4, top, bottom);
+      addTo(y2, rowSums<P>(a2, ones), rowSums<P>(b2, ones), info + 8, top, bottom);
+      addTo(y3, rowSums<P>(a3, ones), rowSums<P>(b3, ones), info + 12, top, bottom);
     }
   }
 }
@@ -128,27 +129,34 @@ export function timesPanel2<P>(
     }
     const top = v128.load(scale);
     const bottom = v128.load(scale, 16);
-    addDotsTo(y, a0, b0, v128.load32_splat(info), top, bottom);
-    addDotsTo(y1, a1, b1, v128.load32_splat(info, 4), top, bottom);
     if (minimum) {
-      const top = v128.load(minimum);
-      const bottom = v128.load(minimum, 16);
-      addMinimumTo(y, info + 8, v128.load32_splat(info), top, bottom);
-      addMinimumTo(y1, info + 12, v128.load32_splat(info, 4), top, bottom);
+      const low = v128.load(minimum);
+      const lowBottom = v128.load(minimum, 16);
+      addWithMinimum(y, a0, b0, info, info + 8, top, bottom, low, lowBottom);
+      addWithMinimum(y1, a1, b1, info + 4, info + 12, top, bottom, low, lowBottom);
       minimum += 32;
+    } else {
+      addTo(y, a0, b0, info, top, bottom);
+      addTo(y1, a1, b1, info + 4, top, bottom);
     }
   }
 }
 
 /** y + f32(dot) * (x scale * w scale), for the 8 rows of a token. */
-@inline function addDotsTo(y: usize, a: v128, b: v128, xScale: v128, top: v128, bottom: v128): void {
-  v128.store(y, f32x4.add(v128.load(y), f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(xScale, top))));
-  v128.store(y, f32x4.add(v128.load(y, 16), f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(xScale, bottom))), 16);
+@inline function addTo(y: usize, a: v128, b: v128, xScale: usize, top: v128, bottom: v128): void {
+  const x = v128.load32_splat(xScale);
+  v128.store(y, f32x4.add(v128.load(y), f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(x, top))));
+  v128.store(y, f32x4.add(v128.load(y, 16), f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(x, bottom))), 16);
 }
 
-/** y + f32(sum of x codes) * (x scale * w minimum). */
-@inline function addMinimumTo(y: usize, xSum: usize, xScale: v128, top: v128, bottom: v128): void {
+/** The same, then + f32(sum of x codes) * (x scale * w minimum). */
+@inline function addWithMinimum(
+  y: usize, a: v128, b: v128, xScale: usize, xSum: usize, top: v128, bottom: v128, low: v128, lowBottom: v128,
+): void {
+  const x = v128.load32_splat(xScale);
   const sum = f32x4.convert_i32x4_s(v128.load32_splat(xSum));
-  v128.store(y, f32x4.add(v128.load(y), f32x4.mul(sum, f32x4.mul(xScale, top))));
-  v128.store(y, f32x4.add(v128.load(y, 16), f32x4.mul(sum, f32x4.mul(xScale, bottom))), 16);
+  const first = f32x4.add(v128.load(y), f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(x, top)));
+  v128.store(y, f32x4.add(first, f32x4.mul(sum, f32x4.mul(x, low))));
+  const second = f32x4.add(v128.load(y, 16), f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(x, bottom)));
+  v128.store(y, f32x4.add(second, f32x4.mul(sum, f32x4.mul(x, lowBottom))), 16);
 }

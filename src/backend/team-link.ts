@@ -26,8 +26,11 @@ const FAILED = 2 * WORDS_APART;
 const WORDS = 3 * WORDS_APART;
 const ROOM_BYTES = 1024 * 1024;
 
-/** Looks, of some 7 ns each, before a thread goes to sleep; waking it up takes longer than most waits. */
-const SPINS = 20_000;
+/**
+ * Looks, of some 7 ns each, before a thread goes to sleep. On a virtual machine waking it up can take half a millisecond, in which the
+ * others come to the next barrier and would fall asleep in turn: nobody sleeps before waits are much longer than that.
+ */
+const SPINS = 1_000_000;
 /** How long a thread sleeps before it looks whether the others are still there. */
 const SLEEP_MS = 100;
 
