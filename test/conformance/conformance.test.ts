@@ -60,8 +60,8 @@ test("several memories: the same bits, and no stray write", async () => {
     return backend;
   };
   const withWeights = [...conformanceCases()].filter(({ name }) => /^(matmul|embed|attention)/.test(name));
-  const everySecond = withWeights.filter((_, i) => i % 2 === 0);
-  requireAll(await runConformance(make, everySecond));
+  const some = withWeights.filter((_, i) => i % 5 < 2);
+  requireAll(await runConformance(make, some));
   assert.ok(memories.length > 200 && memories.every((count) => count >= 2));
   assert.ok(memories.filter((count) => count >= 3).length > 100, "layers lie apart");
 });
