@@ -24,7 +24,7 @@ const ARRIVED = 0; //          how often threads have come to a barrier
 const SLEEPERS = WORDS_APART; // how many of them do not look by themselves
 const FAILED = 2 * WORDS_APART;
 const WORDS = 3 * WORDS_APART;
-const ROOM_BYTES = 1024 * 1024;
+const ROOM_BYTES = 4 * 1024 * 1024; // a step of 64 tokens of the 4B model is gathered at once; what smaller ones do not use is never touched
 
 /**
  * Looks, of some 7 ns each, before a thread goes to sleep. On a virtual machine waking it up can take half a millisecond, in which the
