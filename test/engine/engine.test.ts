@@ -267,6 +267,20 @@ test("who is not ready is left out, and is the first to give up pages and its pl
   for (const [i, state] of [slow!, ...others].entries()) assert.equal(state.generatedIds, plainAnswer(requests[i]!));
 });
 
+test("a cache that its owner closed while its reader was behind fails its request when its place is wanted", async () => {
+  const { engine, pool } = newEngine({ maxSequences: 1 });
+  let ready = true;
+  const cache = new SequenceCache(new KvCache(pool));
+  const slow = engine.add(request(20, 9, { cache, ready: () => ready }));
+  await engine.step();
+  ready = false;
+  cache.close();
+  const other = engine.add(request(20, 9));
+  await finish(engine, other);
+  assert.ok(fails("CLOSED", /closed/)(slow.failure!.error));
+  assert.is(other.finishReason, "length");
+});
+
 test("guesses that are right save steps, and end where the answer ends", async () => {
   const { engine, executor, pool } = newEngine();
   // 1 2 3 1 2 3 ..., whatever the model says.

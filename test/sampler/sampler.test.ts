@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Qwen3Error } from "../../src/core/errors.ts";
 import { idAt, totalWeight, weigh } from "../../src/sampler/filters.ts";
+import { SamplerMemory } from "../../src/sampler/memory.ts";
 import type { SamplingParams } from "../../src/sampler/params.ts";
 import { draw, remaining, type SampleContext, sample } from "../../src/sampler/sampler.ts";
 import { decisions, goldenCases, NEUTRAL, NO_HISTORY, naiveRemaining, naiveSample } from "./cases.ts";
@@ -41,6 +42,24 @@ test("what remains, and what is drawn, is what sorting and filtering lists gives
       assert.is(sample(logits, params, context), naiveSample(logits, params, context));
     }),
     { numRuns: 1000 },
+  );
+});
+
+test("what a memory keeps from token to token, and shares with another sequence, changes no draw", () => {
+  fc.assert(
+    fc.property(fc.array(decisions, { minLength: 1, maxLength: 4 }), (sequences) => {
+      const room = { scratch: new Float32Array() };
+      const memories = sequences.map(() => new SamplerMemory(room));
+      const longest = Math.max(...sequences.map(({ context }) => context.generated.length));
+      for (let length = 0; length <= longest; length++)
+        for (const [i, { logits, params, context }] of sequences.entries()) {
+          const now = { ...context, generated: Array.from(context.generated).slice(0, length) };
+          const before = logits.slice();
+          assert.is(sample(logits, params, { ...now, memory: memories[i] }), naiveSample(logits, params, now));
+          assert.ok(logits.every((logit, id) => Object.is(logit, before[id])));
+        }
+    }),
+    { numRuns: 200 },
   );
 });
 
