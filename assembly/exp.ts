@@ -28,6 +28,7 @@ import { loadRest, storeRest } from "./floats";
  * in three.
  */
 export const CONSTANTS_BYTES: i32 = 13 * 16;
+export const ONE: usize = 176;
 
 export function storeConstants(to: usize): void {
   v128.store(to, f32x4.splat(-104));
@@ -41,11 +42,11 @@ export function storeConstants(to: usize): void {
   v128.store(to, f32x4.splat(4.1665795894e-2), 128);
   v128.store(to, f32x4.splat(1.6666665459e-1), 144);
   v128.store(to, f32x4.splat(5.0000001201e-1), 160);
-  v128.store(to, f32x4.splat(1), 176);
+  v128.store(to, f32x4.splat(1), ONE);
   v128.store(to, i32x4.splat(0x4b400000), 192);
 }
 
-/** exp4 for x <= 0 or NaN. */
+/** exp4 for x <= 89 or NaN. */
 @inline export function exp4From(x: v128, constants: usize): v128 {
   const clamped = f32x4.pmax(x, v128.load(constants));
   const shifted = f32x4.add(f32x4.mul(clamped, v128.load(constants, 16)), v128.load(constants, 32));
@@ -60,11 +61,11 @@ export function storeConstants(to: usize): void {
   p = f32x4.add(f32x4.mul(p, r), v128.load(constants, 128));
   p = f32x4.add(f32x4.mul(p, r), v128.load(constants, 144));
   p = f32x4.add(f32x4.mul(p, r), v128.load(constants, 160));
-  const y = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), v128.load(constants, 176));
+  const y = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), v128.load(constants, ONE));
   // 2^half and 2^(exponent - half), 127 added as the lanes of 1 have it.
   const exponent = i32x4.sub(shifted, v128.load(constants, 192));
   const half = i32x4.shr_s(exponent, 1);
-  const one = v128.load(constants, 176);
+  const one = v128.load(constants, ONE);
   const first = i32x4.add(i32x4.shl(half, 23), one);
   const second = i32x4.add(i32x4.shl(i32x4.sub(exponent, half), 23), one);
   return f32x4.mul(f32x4.mul(y, first), second);

@@ -10,6 +10,7 @@
  * as two i16, of columns 0 and 1 and of columns 2 and 3 of every four.
  */
 import { loadRest } from "./floats";
+import { kept } from "./kept";
 import { codeBytes, isNarrow, isWide, lanesOf, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
 
 /** { scale, sum, start } of one token and group. */
@@ -17,6 +18,7 @@ export const INFO_BYTES: usize = 12;
 
 const SMALLEST_SCALED: i32 = 27 << 23; // the bits of 2^-100
 const INFINITY: i32 = 255 << 23;
+const ROUND_BITS: i32 = 0x4b400000; // 1.5 * 2^23
 
 export function quantizeWide(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
   quantizeAll<Wide>(x, codes, infos, tokens, cols, group, zero);
@@ -45,6 +47,7 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
   const step = <usize>lanes * codeBytes<P>(); // from a token's codes for a tile to those for the next
   const run = <usize>lanes << 2;
   const inPairs = isNarrow<P>() && group <= NARROW_COLUMNS;
+  const round = kept(ROUND_BITS, cols);
   for (let t = 0; t < tokens; t++) {
     const row = x + ((<usize>t * cols) << 2);
     const lane = <usize>(t % lanes);
@@ -60,8 +63,15 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
       const inverse = f32x4.splat(scaled ? 127 / reinterpret<f32>(largest) : 0);
       const keep = i32x4.splat(scaled ? -1 : 0);
       let sums = i32x4.splat(0);
-      for (let i = 0; i < group; i += 4, to += step) {
-        const four = code4(from, i, count, keep, inverse);
+      let i = 0;
+      for (; i + 4 <= count; i += 4, to += step) {
+        const four = code4(v128.load(from + (<usize>i << 2)), keep, inverse, round);
+        sums = i32x4.add(sums, four);
+        store4<P>(to, run, four);
+      }
+      for (; i < group; i += 4, to += step) {
+        const rest = i < count ? loadRest<f32>(from + (<usize>i << 2), count - i) : i32x4.splat(0);
+        const four = code4(rest, keep, inverse, round);
         sums = i32x4.add(sums, four);
         store4<P>(to, run, four);
       }
@@ -86,22 +96,21 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
 
 /** The bits of max |x|. As integers, the bits of magnitudes are in order, infinity and NaN last. */
 @inline function largestMagnitude(x: usize, count: i32): i32 {
-  const magnitude = i32x4.splat(0x7fffffff);
+  const magnitude = kept(0x7fffffff, count);
   let largest = i32x4.splat(0);
-  for (let i = 0; i < count; i += 4) largest = i32x4.max_s(largest, v128.and(loadUpTo4(x, i, count), magnitude));
+  let p = x;
+  for (const end = x + (<usize>(count & ~3) << 2); p < end; p += 16) largest = i32x4.max_s(largest, v128.and(v128.load(p), magnitude));
+  if (count & 3) largest = i32x4.max_s(largest, v128.and(loadRest<f32>(p, count & 3), magnitude));
   largest = i32x4.max_s(largest, v128.shuffle<i32>(largest, largest, 2, 3, 0, 1));
   largest = i32x4.max_s(largest, v128.shuffle<i32>(largest, largest, 1, 0, 3, 2));
   return i32x4.extract_lane(largest, 0);
 }
 
-/** Four codes as i32: x * inverse rounded to an integer, ties to even, by adding 1.5 * 2^23, whose last bits it then is. */
-@inline function code4(x: usize, i: i32, count: i32, keep: v128, inverse: v128): v128 {
-  const scaled = f32x4.mul(v128.and(loadUpTo4(x, i, count), keep), inverse);
-  return i32x4.sub(f32x4.add(scaled, f32x4.splat(12582912)), i32x4.splat(0x4b400000));
-}
-
-/** x[i .. i + 3], zero from `count` on. */
-@inline function loadUpTo4(x: usize, i: i32, count: i32): v128 {
-  const p = x + (<usize>i << 2);
-  return i + 4 <= count ? v128.load(p) : i < count ? loadRest<f32>(p, count - i) : i32x4.splat(0);
+/**
+ * Four codes as i32: x * inverse rounded to an integer, ties to even, by adding 1.5 * 2^23, whose last bits it then is.
+ *
+ * @param keep 0 for a group of zeros, else all bits; @param round 1.5 * 2^23
+ */
+@inline function code4(x: v128, keep: v128, inverse: v128, round: v128): v128 {
+  return i32x4.sub(f32x4.add(f32x4.mul(v128.and(x, keep), inverse), round), round);
 }

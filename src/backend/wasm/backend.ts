@@ -13,7 +13,7 @@ import { Arena, ArenaTensor } from "./arena.ts";
 import { convertingWriter } from "./converting-writer.ts";
 import { runIn } from "./instance.ts";
 import { type InstanceOptions, type Instantiate, WasmInstances } from "./instances.ts";
-import { instantiate, type Kernels, withUnsignedDots } from "./kernels.ts";
+import { EXP_CONSTANTS_BYTES, instantiate, type Kernels, withUnsignedDots } from "./kernels.ts";
 import { appendKv, attention, WasmKvStore } from "./kv.ts";
 import { type Build, loadModule } from "./load.ts";
 import { matrixWriter, WasmMatrix } from "./matrix.ts";
@@ -241,7 +241,8 @@ export class WasmBackend implements HostBackend {
     check.requireSameShape("swiglu", gate, up);
     const [g, u] = [this.#at(gate), this.#at(up)];
     const out = this.#make(gate.shape);
-    this.#kernels.swiglu(g, u, out.storage.address, check.sizeOf(gate.shape));
+    const scratch = this.instances.home.scratch(EXP_CONSTANTS_BYTES);
+    this.#kernels.swiglu(g, u, out.storage.address, check.sizeOf(gate.shape), scratch);
     return out;
   }
 

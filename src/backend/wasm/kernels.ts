@@ -6,7 +6,8 @@
  */
 interface Exports {
   add(a: number, b: number, out: number, n: number): void;
-  swiglu(gate: number, up: number, out: number, n: number): void;
+  /** scratch: `EXP_CONSTANTS_BYTES`. */
+  swiglu(gate: number, up: number, out: number, n: number, scratch: number): void;
   exp(x: number, out: number, n: number): void;
   widenBf16(x: number, out: number, n: number): void;
   widenF16(x: number, out: number, n: number): void;
@@ -149,6 +150,9 @@ export type UnpackRow = (
   out: number,
   scratch: number,
 ) => void;
+
+/** Constants of the exponential (assembly/exp.ts). */
+export const EXP_CONSTANTS_BYTES = 208;
 
 /** What kernels call the types of scales. */
 export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;

@@ -7,7 +7,7 @@ import { inBlock, type WasmMatrix, zeroCode } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 
 /** Tokens that are multiplied at once: their codes stay in the second cache, and unpacked weights serve all of them. */
-const TOKENS_TOGETHER = 64;
+const TOKENS_TOGETHER = 128;
 
 /** Gives the address of at least so many bytes. */
 type Scratch = (bytes: number) => number;

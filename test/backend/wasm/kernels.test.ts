@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { kvPageBytes } from "../../../src/backend/backend.ts";
 import {
   attentionScratchBytes,
+  EXP_CONSTANTS_BYTES,
   INFO_BYTES,
   instantiate,
   int8AttentionScratchBytes,
@@ -125,7 +126,12 @@ function* calls(random: Random): Generator<Call> {
   const [n, tokens, rows, cols] = [random.integer(1, 40), random.integer(1, 6), random.integer(1, 20), random.integer(1, 40)];
   const values = 4 * n;
   yield { name: `add ${n}`, operands: [values, values, values], writes: [2], run: (k, [a, b, c]) => k.add(a!, b!, c!, n) };
-  yield { name: `swiglu ${n}`, operands: [values, values, values], writes: [2], run: (k, [a, b, c]) => k.swiglu(a!, b!, c!, n) };
+  yield {
+    name: `swiglu ${n}`,
+    operands: [values, values, values, EXP_CONSTANTS_BYTES],
+    writes: [2, 3],
+    run: (k, [a, b, c, scratch]) => k.swiglu(a!, b!, c!, n, scratch!),
+  };
   yield { name: `exp ${n}`, operands: [values, values], writes: [1], run: (k, [a, b]) => k.exp(a!, b!, n) };
   for (const type of halfTypes)
     yield { name: `widen${type} ${n}`, operands: [2 * n, values], writes: [1], run: (k, [a, b]) => k[`widen${type}`](a!, b!, n) };
