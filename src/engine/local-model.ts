@@ -16,7 +16,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
 import type { Executor } from "./executor.ts";
 import { openExecutor } from "./open-executor.ts";
-import { DEFAULT_SEQUENCES, type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
+import { DEFAULT_BATCHED_TOKENS, DEFAULT_SEQUENCES, type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
 import { Runner, type RunOptions } from "./runner.ts";
 import { SavedCaches } from "./saved-caches.ts";
 import { SequenceCache } from "./sequence-cache.ts";
@@ -36,7 +36,7 @@ export interface ModelOptions extends WeightOptions {
   readonly maxModelLen?: number | "auto" | undefined;
   /** For weights, activations and all KV caches together. Default: half of the machine's memory, 2 GiB where that is unknown. */
   readonly memoryBudgetBytes?: number | undefined;
-  /** Tokens per step; longer prompts run in chunks, with the same result. Default 64. */
+  /** Tokens per step; longer prompts run in chunks, with the same result. Default 128. */
   readonly maxBatchedTokens?: number | undefined;
   /** Sequences that generate at once; more wait for their turn. Default 64. */
   readonly maxSequences?: number | undefined;
@@ -100,7 +100,7 @@ export class LocalModel {
     plan: MemoryPlan,
     tokenizer: Tokenizer | Qwen3Error,
   ) {
-    const { maxBatchedTokens = 64, maxSequences = DEFAULT_SEQUENCES } = options;
+    const { maxBatchedTokens = DEFAULT_BATCHED_TOKENS, maxSequences = DEFAULT_SEQUENCES } = options;
     this.config = checkpoint.config;
     this.generationConfig = checkpoint.generationConfig;
     this.plan = plan;
@@ -264,7 +264,7 @@ function kvTypeOf(options: ModelOptions): KvType {
 
 /** What the options and the host say about memory. */
 export async function planOptions(options: ModelOptions): Promise<Parameters<typeof memoryPlan>[1]> {
-  const { backend = "wasm", weights = "auto", maxBatchedTokens = 64, maxModelLen } = options;
+  const { backend = "wasm", weights = "auto", maxBatchedTokens = DEFAULT_BATCHED_TOKENS, maxModelLen } = options;
   const host = detectHost();
   const machineBytes = await host.totalMemoryBytes();
   const wanted = options.memoryBudgetBytes ?? (machineBytes ? machineBytes / 2 : 2 * GIB);

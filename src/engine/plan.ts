@@ -17,6 +17,8 @@ export const LOGIT_ROWS = 32;
 export const DEFAULT_CONTEXT = 32768;
 /** Sequences that generate at once, where nothing else is asked for. */
 export const DEFAULT_SEQUENCES = 64;
+/** Enough for unpacked weights to serve (backend/wasm/product.ts); a step of a 4B model then takes about three seconds on two cores. */
+export const DEFAULT_BATCHED_TOKENS = 128;
 
 /** With smaller weights a model answers sooner than threads have started. */
 export const LEAST_THREADED_BYTES = 64 * 1024 * 1024;
