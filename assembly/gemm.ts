@@ -1,17 +1,19 @@
 /**
- * A panel of 8 rows of quantized weights (quantized-panel.ts) times four tokens, or two: a tile of sums that stays in registers for
- * a group of columns, so that what is loaded serves many products.
+ * A panel of 8 rows of quantized weights (quantized-panel.ts) times four tokens, or two: a tile of sums that stays in registers for a
+ * group of columns, so that what is loaded serves many products.
  *
- *   x       [padded cols / 4][lanes] codes of a tile       infos     [groups] { scale, sum, start }[lanes]   (quantize.ts)
- *   scales  [groups][8 rows] f32                           minimums  the same, or null
- *   y       [lanes] rows of [8] f32, `yBytes` apart: what is there is added to
+ *   x        [padded cols / 4][lanes] codes of a tile       infos     [groups] { scale, sum, start }[lanes]   (quantize.ts)
+ *   scales   [groups][8 rows] f32                           minimums  the same, or null
+ *   y        [lanes] rows of [8] f32, `yBytes` apart: what is there is added to
  *
- * The loops are unrolled no further on purpose: compilers would gather a sum's steps, and keep more tiles than there are registers.
+ * Loops are not unrolled: compilers would gather a sum's steps and load everything beforehand, and more tiles than these do not fit
+ * the registers.
  */
 import { kept } from "./kept";
 import { addDots, codeBytes, NARROW_COLUMNS, rowSums } from "./quantized-dots";
+import { addTo, addWithMinimum } from "./quantized-sums";
 
-/** For Narrow, groups of at most 32 columns. */
+/** Four tokens; for Narrow, groups of at most 32 columns. */
 export function timesPanel4<P>(
   x: usize, infos: usize, panel: usize, scales: usize, minimums: usize, y: usize, yBytes: usize, groups: i32, group: i32,
 ): void {
@@ -34,10 +36,11 @@ export function timesPanel4<P>(
     let b1 = a1;
     let b2 = a2;
     let b3 = a3;
-    for (const end = code + span; code < end; code += 32, w += 64) {
-      let top = v128.load(w);
-      let bottom = v128.load(w, 16);
-      let c = v128.load32_splat(code);
+    let c: v128;
+    for (const end = code + span; code < end; code += 16, w += 32) {
+      const top = v128.load(w);
+      const bottom = v128.load(w, 16);
+      c = v128.load32_splat(code);
       a0 = addDots<P>(a0, top, c);
       b0 = addDots<P>(b0, bottom, c);
       c = v128.load32_splat(code, 4);
@@ -47,20 +50,6 @@ export function timesPanel4<P>(
       a2 = addDots<P>(a2, top, c);
       b2 = addDots<P>(b2, bottom, c);
       c = v128.load32_splat(code, 12);
-      a3 = addDots<P>(a3, top, c);
-      b3 = addDots<P>(b3, bottom, c);
-      top = v128.load(w, 32);
-      bottom = v128.load(w, 48);
-      c = v128.load32_splat(code, 16);
-      a0 = addDots<P>(a0, top, c);
-      b0 = addDots<P>(b0, bottom, c);
-      c = v128.load32_splat(code, 20);
-      a1 = addDots<P>(a1, top, c);
-      b1 = addDots<P>(b1, bottom, c);
-      c = v128.load32_splat(code, 24);
-      a2 = addDots<P>(a2, top, c);
-      b2 = addDots<P>(b2, bottom, c);
-      c = v128.load32_splat(code, 28);
       a3 = addDots<P>(a3, top, c);
       b3 = addDots<P>(b3, bottom, c);
     }
@@ -83,7 +72,7 @@ export function timesPanel4<P>(
   }
 }
 
-/** Narrow with groups of more than 32 columns: every 32 columns the sums are widened. */
+/** Two tokens, for Narrow with groups of more than 32 columns: every 32 columns the sums are widened. */
 export function timesPanel2<P>(
   x: usize, infos: usize, panel: usize, scales: usize, minimums: usize, y: usize, yBytes: usize, groups: i32, group: i32,
 ): void {
@@ -104,21 +93,13 @@ export function timesPanel2<P>(
       let c1 = c0;
       let d0 = c0;
       let d1 = c0;
-      for (const end = code + 2 * NARROW_COLUMNS; code < end; code += 16, w += 64) {
-        let top = v128.load(w);
-        let bottom = v128.load(w, 16);
+      for (const end = code + 2 * NARROW_COLUMNS; code < end; code += 8, w += 32) {
+        const top = v128.load(w);
+        const bottom = v128.load(w, 16);
         let c = v128.load32_splat(code);
         c0 = addDots<P>(c0, top, c);
         d0 = addDots<P>(d0, bottom, c);
         c = v128.load32_splat(code, 4);
-        c1 = addDots<P>(c1, top, c);
-        d1 = addDots<P>(d1, bottom, c);
-        top = v128.load(w, 32);
-        bottom = v128.load(w, 48);
-        c = v128.load32_splat(code, 8);
-        c0 = addDots<P>(c0, top, c);
-        d0 = addDots<P>(d0, bottom, c);
-        c = v128.load32_splat(code, 12);
         c1 = addDots<P>(c1, top, c);
         d1 = addDots<P>(d1, bottom, c);
       }
@@ -140,23 +121,4 @@ export function timesPanel2<P>(
       addTo(y1, a1, b1, info + 4, top, bottom);
     }
   }
-}
-
-/** y + f32(dot) * (x scale * w scale), for the 8 rows of a token. */
-@inline function addTo(y: usize, a: v128, b: v128, xScale: usize, top: v128, bottom: v128): void {
-  const x = v128.load32_splat(xScale);
-  v128.store(y, f32x4.add(v128.load(y), f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(x, top))));
-  v128.store(y, f32x4.add(v128.load(y, 16), f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(x, bottom))), 16);
-}
-
-/** The same, then + f32(sum of x codes) * (x scale * w minimum). */
-@inline function addWithMinimum(
-  y: usize, a: v128, b: v128, xScale: usize, xSum: usize, top: v128, bottom: v128, low: v128, lowBottom: v128,
-): void {
-  const x = v128.load32_splat(xScale);
-  const sum = f32x4.convert_i32x4_s(v128.load32_splat(xSum));
-  const first = f32x4.add(v128.load(y), f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(x, top)));
-  v128.store(y, f32x4.add(first, f32x4.mul(sum, f32x4.mul(x, low))));
-  const second = f32x4.add(v128.load(y, 16), f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(x, bottom)));
-  v128.store(y, f32x4.add(second, f32x4.mul(sum, f32x4.mul(x, lowBottom))), 16);
 }

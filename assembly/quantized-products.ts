@@ -9,10 +9,11 @@
  *
  * Per row, group by group: y += f32(dot) * (x scale * w scale), and with a minimum y += f32(sum of x codes) * (x scale * w minimum).
  *
- * Tokens that fill lanes meet panels: some blocks at a time, `PANEL_COLUMNS` columns at a time, a block's codes are unpacked once and
- * stay in the nearest cache while the tokens' codes come from the next one. Tokens left over read the same blocks as they lie.
+ * Many tokens meet panels: some blocks at a time, `PANEL_COLUMNS` columns at a time, a block's codes are unpacked once and stay in the
+ * nearest cache while the tokens' codes come from the next one. Few tokens, and those that fill no lanes, read blocks as they lie.
  */
 import { timesPanel2, timesPanel4 } from "./gemm";
+import { timesBlock2, timesBlock4 } from "./gemm-few";
 import { timesBlock } from "./gemv";
 import { INFO_BYTES } from "./quantize";
 import { codeBytes, isNarrow, lanesOf, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
@@ -20,6 +21,8 @@ import { blockBytes, Int4, Int8, octetBytes, panelBytes, unpackPanel } from "./q
 import { widenScales } from "./quantized-scales";
 
 const PANEL_COLUMNS: i32 = 1024;
+/** Tokens for which unpacking a block is not worth it: they read it as it lies, and the memory it comes from does not wait for them. */
+const FEW_TOKENS: i32 = 16;
 /** Blocks that all tokens pass before the next ones: few enough to stay in the second cache. */
 const BLOCKS_TOGETHER: i32 = 8;
 
@@ -68,6 +71,7 @@ function matmul<W, P>(
   const yBytes = <usize>rows << 2;
   const xBytes = <usize>(groups * (group >> 2)) * codeBytes<P>(); // of one token
   const stride = blockBytes<W>(kind, groups, group, minimums != 0);
+  const few = together <= FEW_TOKENS;
   const groupsTogether = PANEL_COLUMNS / group;
   const wideScales = scratch;
   const wideMinimums = wideScales + (<usize>groups << 5);
@@ -79,7 +83,7 @@ function matmul<W, P>(
   }
   for (let from = 0; from < blocks; from += BLOCKS_TOGETHER) {
     const to = min(from + BLOCKS_TOGETHER, blocks);
-    for (let first = 0; first < groups && together > 0; first += groupsTogether) {
+    for (let first = 0; first < groups && !few; first += groupsTogether) {
       const count = min(groupsTogether, groups - first);
       for (let b = from; b < to; b++) {
         const full = 8 * b + 8 <= rows;
@@ -99,19 +103,29 @@ function matmul<W, P>(
         }
       }
     }
-    if (tokens > together)
+    if (few || tokens > together)
       for (let b = from; b < to; b++) {
         const full = 8 * b + 8 <= rows;
+        const codesOfBlock = weights + <usize>b * stride;
         const s = widenScales(scales + <usize>b * stride, kind, groups, group, 0, groups, wideScales);
         const m = minimums ? widenScales(minimums + <usize>b * stride, kind, groups, group, 0, groups, wideMinimums) : 0;
-        let x = codes + <usize>together * xBytes;
-        let info = infos + <usize>(together * groups) * INFO_BYTES;
-        let yt = full ? y + <usize>together * yBytes + (<usize>b << 5) : tail + (<usize>together << 5);
-        for (let t = together; t < tokens; t++) {
-          timesBlock<W, P>(x, info, weights + <usize>b * stride, s, m, yt, groups, group);
+        const yStride: usize = full ? yBytes : 32;
+        let t = few ? 0 : together;
+        let x = codes + <usize>t * xBytes;
+        let info = infos + <usize>(t * groups) * INFO_BYTES;
+        let yt = (full ? y + (<usize>b << 5) : tail) + <usize>t * yStride;
+        for (; t < together; t += lanes) {
+          if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock2<P>(x, info, codesOfBlock, s, m, yt, yStride, groups, group);
+          else timesBlock4<W, P>(x, info, codesOfBlock, s, m, yt, yStride, groups, group);
+          x += <usize>lanes * xBytes;
+          info += <usize>(lanes * groups) * INFO_BYTES;
+          yt += <usize>lanes * yStride;
+        }
+        for (; t < tokens; t++) {
+          timesBlock<W, P>(x, info, codesOfBlock, s, m, yt, groups, group);
           x += xBytes;
           info += <usize>groups * INFO_BYTES;
-          yt += full ? yBytes : 32;
+          yt += yStride;
         }
       }
   }

@@ -1,0 +1,217 @@
+/**
+ * gemm.ts for few tokens, which would not make up for unpacking a panel: they read a block's codes as they lie (quantized-panel.ts), and
+ * tiles are made in registers. Operands are those of gemm.ts, but for `codes`.
+ */
+import { kept } from "./kept";
+import { addDots, codeBytes, isWide, NARROW_COLUMNS, rowSums } from "./quantized-dots";
+import { isInt8 } from "./quantized-panel";
+import { addTo, addWithMinimum } from "./quantized-sums";
+
+/** Four tokens; for Narrow, groups of at most 32 columns. */
+export function timesBlock4<W, P>(
+  x: usize, infos: usize, codes: usize, scales: usize, minimums: usize, y: usize, yBytes: usize, groups: i32, group: i32,
+): void {
+  const low = kept(isWide<P>() ? 0x000f000f : 0x0f0f0f0f, groups);
+  const even = kept(0x00ff00ff, groups);
+  const ones = kept(0x00010001, groups);
+  const span = <usize>group * codeBytes<P>();
+  const y1 = y + yBytes;
+  const y2 = y1 + yBytes;
+  const y3 = y2 + yBytes;
+  let w = codes;
+  let code = x;
+  let info = infos;
+  let scale = scales;
+  let minimum = minimums;
+  for (let g = groups; g > 0; g--, info += 48, scale += 32) {
+    let a0 = v128.load32_splat(info, 32);
+    let a1 = v128.load32_splat(info, 36);
+    let a2 = v128.load32_splat(info, 40);
+    let a3 = v128.load32_splat(info, 44);
+    let b0 = a0;
+    let b1 = a1;
+    let b2 = a2;
+    let b3 = a3;
+    let c: v128;
+    if (isInt8<W>()) {
+      for (const end = code + span; code < end; code += 4 * codeBytes<P>(), w += 32) {
+        let top = v128.load(w);
+        let bottom = v128.load(w, 16);
+        let t = isWide<P>() ? v128.and(top, even) : top;
+        let u = isWide<P>() ? v128.and(bottom, even) : bottom;
+        c = v128.load32_splat(code);
+        a0 = addDots<P>(a0, t, c);
+        b0 = addDots<P>(b0, u, c);
+        c = v128.load32_splat(code, 4);
+        a1 = addDots<P>(a1, t, c);
+        b1 = addDots<P>(b1, u, c);
+        c = v128.load32_splat(code, 8);
+        a2 = addDots<P>(a2, t, c);
+        b2 = addDots<P>(b2, u, c);
+        c = v128.load32_splat(code, 12);
+        a3 = addDots<P>(a3, t, c);
+        b3 = addDots<P>(b3, u, c);
+        if (isWide<P>()) {
+          t = i16x8.shr_u(top, 8);
+          u = i16x8.shr_u(bottom, 8);
+          c = v128.load32_splat(code, 16);
+          a0 = addDots<P>(a0, t, c);
+          b0 = addDots<P>(b0, u, c);
+          c = v128.load32_splat(code, 20);
+          a1 = addDots<P>(a1, t, c);
+          b1 = addDots<P>(b1, u, c);
+          c = v128.load32_splat(code, 24);
+          a2 = addDots<P>(a2, t, c);
+          b2 = addDots<P>(b2, u, c);
+          c = v128.load32_splat(code, 28);
+          a3 = addDots<P>(a3, t, c);
+          b3 = addDots<P>(b3, u, c);
+        }
+      }
+    } else {
+      for (const end = code + span; code < end; code += 8 * codeBytes<P>(), w += 32) {
+        const top = v128.load(w);
+        const bottom = v128.load(w, 16);
+        let t = v128.and(top, low);
+        let u = v128.and(bottom, low);
+        c = v128.load32_splat(code);
+        a0 = addDots<P>(a0, t, c);
+        b0 = addDots<P>(b0, u, c);
+        c = v128.load32_splat(code, 4);
+        a1 = addDots<P>(a1, t, c);
+        b1 = addDots<P>(b1, u, c);
+        c = v128.load32_splat(code, 8);
+        a2 = addDots<P>(a2, t, c);
+        b2 = addDots<P>(b2, u, c);
+        c = v128.load32_splat(code, 12);
+        a3 = addDots<P>(a3, t, c);
+        b3 = addDots<P>(b3, u, c);
+        if (isWide<P>()) {
+          t = v128.and(i16x8.shr_u(top, 8), low);
+          u = v128.and(i16x8.shr_u(bottom, 8), low);
+          c = v128.load32_splat(code, 16);
+          a0 = addDots<P>(a0, t, c);
+          b0 = addDots<P>(b0, u, c);
+          c = v128.load32_splat(code, 20);
+          a1 = addDots<P>(a1, t, c);
+          b1 = addDots<P>(b1, u, c);
+          c = v128.load32_splat(code, 24);
+          a2 = addDots<P>(a2, t, c);
+          b2 = addDots<P>(b2, u, c);
+          c = v128.load32_splat(code, 28);
+          a3 = addDots<P>(a3, t, c);
+          b3 = addDots<P>(b3, u, c);
+        }
+        t = v128.and(i16x8.shr_u(top, 4), low);
+        u = v128.and(i16x8.shr_u(bottom, 4), low);
+        const next = code + 4 * codeBytes<P>();
+        c = v128.load32_splat(next);
+        a0 = addDots<P>(a0, t, c);
+        b0 = addDots<P>(b0, u, c);
+        c = v128.load32_splat(next, 4);
+        a1 = addDots<P>(a1, t, c);
+        b1 = addDots<P>(b1, u, c);
+        c = v128.load32_splat(next, 8);
+        a2 = addDots<P>(a2, t, c);
+        b2 = addDots<P>(b2, u, c);
+        c = v128.load32_splat(next, 12);
+        a3 = addDots<P>(a3, t, c);
+        b3 = addDots<P>(b3, u, c);
+        if (isWide<P>()) {
+          t = i16x8.shr_u(top, 12);
+          u = i16x8.shr_u(bottom, 12);
+          c = v128.load32_splat(code, 48);
+          a0 = addDots<P>(a0, t, c);
+          b0 = addDots<P>(b0, u, c);
+          c = v128.load32_splat(code, 52);
+          a1 = addDots<P>(a1, t, c);
+          b1 = addDots<P>(b1, u, c);
+          c = v128.load32_splat(code, 56);
+          a2 = addDots<P>(a2, t, c);
+          b2 = addDots<P>(b2, u, c);
+          c = v128.load32_splat(code, 60);
+          a3 = addDots<P>(a3, t, c);
+          b3 = addDots<P>(b3, u, c);
+        }
+      }
+    }
+    const top = v128.load(scale);
+    const bottom = v128.load(scale, 16);
+    if (minimum) {
+      const low = v128.load(minimum);
+      const lowBottom = v128.load(minimum, 16);
+      addWithMinimum(y, rowSums<P>(a0, ones), rowSums<P>(b0, ones), info, info + 16, top, bottom, low, lowBottom);
+      addWithMinimum(y1, rowSums<P>(a1, ones), rowSums<P>(b1, ones), info + 4, info + 20, top, bottom, low, lowBottom);
+      addWithMinimum(y2, rowSums<P>(a2, ones), rowSums<P>(b2, ones), info + 8, info + 24, top, bottom, low, lowBottom);
+      addWithMinimum(y3, rowSums<P>(a3, ones), rowSums<P>(b3, ones), info + 12, info + 28, top, bottom, low, lowBottom);
+      minimum += 32;
+    } else {
+      addTo(y, rowSums<P>(a0, ones), rowSums<P>(b0, ones), info, top, bottom);
+      addTo(y1, rowSums<P>(a1, ones), rowSums<P>(b1, ones), info + 4, top, bottom);
+      addTo(y2, rowSums<P>(a2, ones), rowSums<P>(b2, ones), info + 8, top, bottom);
+      addTo(y3, rowSums<P>(a3, ones), rowSums<P>(b3, ones), info + 12, top, bottom);
+    }
+  }
+}
+
+/** Two tokens and int4, for Narrow with groups of more than 32 columns: every 32 columns the sums are widened. */
+export function timesBlock2<P>(
+  x: usize, infos: usize, codes: usize, scales: usize, minimums: usize, y: usize, yBytes: usize, groups: i32, group: i32,
+): void {
+  const low = kept(0x0f0f0f0f, groups);
+  const ones = kept(0x00010001, groups);
+  const y1 = y + yBytes;
+  let w = codes;
+  let code = x;
+  let info = infos;
+  let scale = scales;
+  let minimum = minimums;
+  for (let g = groups; g > 0; g--, info += 24, scale += 32) {
+    let a0 = v128.load32_splat(info, 16);
+    let a1 = v128.load32_splat(info, 20);
+    let b0 = a0;
+    let b1 = a1;
+    for (let k = group; k > 0; k -= NARROW_COLUMNS) {
+      let c0 = i32x4.splat(0);
+      let c1 = c0;
+      let d0 = c0;
+      let d1 = c0;
+      for (const end = code + 2 * NARROW_COLUMNS; code < end; code += 16, w += 32) {
+        const top = v128.load(w);
+        const bottom = v128.load(w, 16);
+        let t = v128.and(top, low);
+        let u = v128.and(bottom, low);
+        let c = v128.load32_splat(code);
+        c0 = addDots<P>(c0, t, c);
+        d0 = addDots<P>(d0, u, c);
+        c = v128.load32_splat(code, 4);
+        c1 = addDots<P>(c1, t, c);
+        d1 = addDots<P>(d1, u, c);
+        t = v128.and(i16x8.shr_u(top, 4), low);
+        u = v128.and(i16x8.shr_u(bottom, 4), low);
+        c = v128.load32_splat(code, 8);
+        c0 = addDots<P>(c0, t, c);
+        d0 = addDots<P>(d0, u, c);
+        c = v128.load32_splat(code, 12);
+        c1 = addDots<P>(c1, t, c);
+        d1 = addDots<P>(d1, u, c);
+      }
+      a0 = i32x4.add(a0, rowSums<P>(c0, ones));
+      a1 = i32x4.add(a1, rowSums<P>(c1, ones));
+      b0 = i32x4.add(b0, rowSums<P>(d0, ones));
+      b1 = i32x4.add(b1, rowSums<P>(d1, ones));
+    }
+    const top = v128.load(scale);
+    const bottom = v128.load(scale, 16);
+    if (minimum) {
+      const low = v128.load(minimum);
+      const lowBottom = v128.load(minimum, 16);
+      addWithMinimum(y, a0, b0, info, info + 8, top, bottom, low, lowBottom);
+      addWithMinimum(y1, a1, b1, info + 4, info + 12, top, bottom, low, lowBottom);
+      minimum += 32;
+    } else {
+      addTo(y, a0, b0, info, top, bottom);
+      addTo(y1, a1, b1, info + 4, top, bottom);
+    }
+  }
+}
