@@ -83,11 +83,11 @@ function attend<T>(
     for (let block = 0; block < blocks; block++) {
       const base = block * PAGE_SLOTS;
       let keys = firstKeys(pages, block, layerBytes, from, bytes);
-      for (let kvHead = from; kvHead < to; kvHead++, keys += bytes) {
-        const values = keys + <usize>kvHeads * bytes;
+      for (let kvHead = from; kvHead < to; kvHead++, keys += 2 * bytes) {
+        const values = keys + bytes;
         const group = headOf(kvHead + 1, heads, kvHeads) - headOf(kvHead, heads, kvHeads);
         const tiles = (tokens * group + ROWS - 1) / ROWS;
-        const next = kvHead + 1 < to ? keys + bytes : block + 1 < blocks ? firstKeys(pages, block + 1, layerBytes, from, bytes) : keys;
+        const next = kvHead + 1 < to ? keys + 2 * bytes : block + 1 < blocks ? firstKeys(pages, block + 1, layerBytes, from, bytes) : keys;
         let tile = max(base - slot, 0) * group / ROWS; // the first that sees the block
         const few = tokens * group <= 2;
         const queries = few ? 2 : ROWS;
@@ -107,7 +107,7 @@ function attend<T>(
             weigh<T>(state, work, work + VISIBLE, SLOT_BYTES, queries);
           }
           const sums = state + STATE_BYTES + <usize>fours * fourBytes<T>();
-          ahead += <usize>kvHeads * bytes;
+          ahead += bytes;
           if (few) words |= valueTile<T, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums, ahead);
           else words |= valueTile<T, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums, ahead);
         }
@@ -124,7 +124,7 @@ function attend<T>(
 
 /** The keys of KV head `kvHead` in the page of a block. */
 @inline function firstKeys(pages: usize, block: i32, layerBytes: usize, kvHead: i32, bytes: usize): usize {
-  return <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>kvHead * bytes;
+  return <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>(2 * kvHead) * bytes;
 }
 
 /** The first query head of a KV head: head h belongs to KV head floor(h * kvHeads / heads). */

@@ -36,8 +36,8 @@ export function attention(
       const base = block * PAGE_SLOTS;
       const first = max(start - base, 0); // slots of this block that exist for the last token
       const last = min(slot + tokens - base, PAGE_SLOTS);
-      let keys = <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>kvHead * headBytes;
-      let values = keys + <usize>kvHeads * headBytes;
+      let keys = <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>(2 * kvHead) * headBytes;
+      let values = keys + headBytes;
       if (valueBytes == 2) {
         const entry = <usize>first * headDim;
         widenF16(keys + (entry << 1), wideKeys + (entry << 2), (last - first) * headDim);

@@ -31,8 +31,8 @@ export function appendInt8(
   for (let t = 0; t < tokens; t++) {
     const within = <usize>((slot + t) % PAGE_SLOTS);
     let keys = <usize>load<u32>(pages + (<usize>((slot + t) / PAGE_SLOTS) << 2)) + layerBytes;
-    for (let h = 0; h < kvHeads; h++, from += <usize>headDim << 2, keys += bytes) {
-      const values = keys + <usize>kvHeads * bytes;
+    for (let h = 0; h < kvHeads; h++, from += <usize>headDim << 2, keys += 2 * bytes) {
+      const values = keys + bytes;
       store<f32>(keys + codes + (within << 2), storeKey(k + from, keys + (within << 2), headDim));
       store<f32>(values + codes + (within << 2), storeValue(v + from, values + ((within >> 2) << 4) + (within & 3), headDim));
     }

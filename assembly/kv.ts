@@ -2,7 +2,7 @@
  * The paged KV cache of one sequence.
  *
  *   pages   u32 [ceil(slots / 32)]: where each page begins; slot s, counted from the first position of page 0, is in page s / 32
- *   page    [layers][K, V][kv_heads][32 slots][head_dim] of f32 or f16; a layer begins `layerBytes` into its page.
+ *   page    [layers][kv_heads][K, V][32 slots][head_dim] of f32 or f16; a layer begins `layerBytes` into its page.
  */
 import { narrowF16 } from "./convert";
 
@@ -18,9 +18,9 @@ export function appendKv(
   for (let t = 0; t < tokens; t++) {
     const page = <usize>load<u32>(pages + (<usize>((slot + t) / PAGE_SLOTS) << 2));
     let to = page + layerBytes + <usize>((slot + t) % PAGE_SLOTS) * entryBytes;
-    for (let h = 0; h < kvHeads; h++, from += <usize>headDim << 2, to += headBytes) {
+    for (let h = 0; h < kvHeads; h++, from += <usize>headDim << 2, to += 2 * headBytes) {
       storeEntry(k + from, to, headDim, valueBytes);
-      storeEntry(v + from, to + <usize>kvHeads * headBytes, headDim, valueBytes);
+      storeEntry(v + from, to + headBytes, headDim, valueBytes);
     }
   }
 }

@@ -7,6 +7,8 @@ import { Bench } from "tinybench";
 import type { Matrix, MatrixFormat, QuantizedFormat, QuantizedRows, Tensor } from "../src/backend/backend.ts";
 import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
 import { createWasmBackend } from "../src/backend/wasm/backend.ts";
+import { defaultFolder } from "./model/checkpoints.ts";
+import { measureNativeCeiling } from "./model/processes.ts";
 
 const ROWS = 2560;
 const COLS = 9728; // down_proj: 25 million weights, 50 MB in bf16 (a large server cache may hold them)
@@ -102,6 +104,14 @@ for (const type of ["f32", "f16", "int8"] as const)
   }
 await bench.run();
 
+const ceiling = await measureNativeCeiling(defaultFolder, 1);
+if (!("error" in ceiling)) {
+  const { pmaddwd, pmaddubsw, vpdpbusd } = ceiling.dotPeak;
+  const read = Math.max(...Object.values(ceiling.readGBps)).toFixed(1);
+  console.log(
+    `one core: reads ${read} GB/s; int8 dots of 128 bits: pmaddwd ${pmaddwd}, pmaddubsw ${pmaddubsw}, vpdpbusd ${vpdpbusd} GMAC/s`,
+  );
+}
 console.log(`${b.description}; medians`);
 console.table(
   Object.fromEntries(

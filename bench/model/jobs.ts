@@ -6,7 +6,7 @@ import type { GgufQuantization } from "./gguf-files.ts";
 import { type Preset, SHAPES } from "./shapes.ts";
 
 export type Weights = "int8" | "int4" | "bf16";
-export const PEERS = ["native", "native without AMX", "wllama"] as const;
+export const PEERS = ["native", "native without AMX", "native AVX2", "wllama"] as const;
 export type Engine = "ours" | (typeof PEERS)[number];
 
 export interface Job {
@@ -48,7 +48,7 @@ const HELP = `npm run bench -- [table | model | peers] [options]
   --node 24             20, 24 or a path: what runs our engine          [24]
   --prompt 512 --decode 128                                             tokens
   --rounds 3            every process runs once in each; medians are shown
-  --engines ours,native,native-without-amx,wllama
+  --engines ours,native,native-without-amx,native-avx2,wllama
   --also one-thread,node20,batch,context                                [table: all; else none]
   --batch 8             sequences decoded together
   --context 8192        tokens of the long prompt                       [4b: 4096, others: 8192]
@@ -114,9 +114,9 @@ export function readOptions(program: string, args: readonly string[]): Options |
   return { jobs, folder: values.folder, rounds: count("rounds", values.rounds), passedOn };
 }
 
-const ENGINE_NAMES = ["ours", "native", "native-without-amx", "wllama"] as const;
+const ENGINE_NAMES = ["ours", "native", "native-without-amx", "native-avx2", "wllama"] as const;
 const engineNamed = (name: (typeof ENGINE_NAMES)[number]): Engine =>
-  name === "native-without-amx" ? "native without AMX" : name;
+  name === "native-without-amx" ? "native without AMX" : name === "native-avx2" ? "native AVX2" : name;
 
 function enginesOf(program: string): Engine[] {
   if (program === "model") return ["ours"];

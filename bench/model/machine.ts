@@ -12,6 +12,7 @@ export interface Machine {
   readonly system: string;
   readonly vnni: boolean;
   readonly amx: boolean;
+  readonly avx512: boolean;
   /** Of the last minute, before anything was measured; much more than 0 spoils the figures. */
   readonly load: number;
   readonly commit: string;
@@ -33,6 +34,7 @@ export function describeMachine(): Machine {
     memoryBytes: totalmem(),
     system: `${process.platform} ${release()} ${process.arch}`,
     vnni: /\bavx512_vnni\b|\bavx_vnni\b/.test(flags),
+    avx512: /\bavx512f\b/.test(flags),
     amx: /\bamx_int8\b/.test(flags),
     load: loadavg()[0]!,
     commit,

@@ -45,7 +45,8 @@ async function main({ jobs, folder, rounds, passedOn }: Options): Promise<void> 
 
 function isPossible(engine: Job["engine"], machine: Machine): boolean {
   if (engine === "ours") return true;
-  return havePeers() && (engine !== "native without AMX" || machine.amx);
+  if (engine === "native without AMX") return havePeers() && machine.amx;
+  return havePeers() && (engine !== "native AVX2" || machine.avx512);
 }
 
 function measure(job: Job, folder: string, passedOn: readonly string[]): Promise<Measured | Failed> {
@@ -63,7 +64,8 @@ function measure(job: Job, folder: string, passedOn: readonly string[]): Promise
   if (files.length === 0) return Promise.resolve({ error: `peers are measured on int8 and int4, not on ${weights}` });
   const once = [...work, "--repeats", "1"];
   if (engine === "wllama") return measurePeer("wllama", once, files);
-  return measurePeer("native", engine === "native" ? once : [...once, "--without-amx"], files.slice(0, 1));
+  const hidden = engine === "native AVX2" ? ["--avx2"] : engine === "native without AMX" ? ["--without-amx"] : [];
+  return measurePeer("native", [...once, ...hidden], files.slice(0, 1));
 }
 
 /** A checkpoint's folder for us, GGUF files for the peers; written if they are not there yet. */

@@ -4,7 +4,8 @@
  *     node bench/peers/native.mjs --threads 2 --prompt 512 --decode 128 --repeats 3 MODEL.gguf
  *
  * llama.cpp picks the best of a dozen builds of its kernels for the processor. With --without-amx it does not find the one with matrix
- * tiles (AMX), which no vector instruction comes near to, and takes the next best: AVX-512 with VNNI.
+ * tiles (AMX), which no vector instruction comes near to, and takes the next best: AVX-512 with VNNI. With --avx2 it finds the one for AVX2
+ * alone: what processors without VNNI get, and engines that do not use it.
  */
 import { cpSync, readFileSync, rmSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -17,17 +18,24 @@ import { promptIds } from "../model/prompt.ts";
 const count = (value) => ({ type: "string", default: String(value) });
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { threads: count(2), prompt: count(512), decode: count(128), repeats: count(3), "without-amx": { type: "boolean" } },
+  options: {
+    threads: count(2),
+    prompt: count(512),
+    decode: count(128),
+    repeats: count(3),
+    "without-amx": { type: "boolean" },
+    avx2: { type: "boolean" },
+  },
 });
 const [threads, promptTokens, decodeTokens, repeats] = [values.threads, values.prompt, values.decode, values.repeats].map(Number);
 const seconds = () => performance.now() / 1000;
 
 const builds = "@node-llama-cpp/linux-x64";
-if (values["without-amx"]) {
+if (values["without-amx"] || values.avx2) {
   const copy = join(tmpdir(), `qwen3.ts-bench-llama-${process.pid}`);
-  const amx = "libggml-cpu-sapphirerapids.so";
+  const hidden = values.avx2 ? /libggml-cpu-(?!haswell)\w+\.so$/ : /libggml-cpu-sapphirerapids\.so$/;
   const original = fileURLToPath(new URL(`node_modules/${builds}`, import.meta.url));
-  cpSync(original, copy, { recursive: true, filter: (path) => !path.endsWith(amx) });
+  cpSync(original, copy, { recursive: true, filter: (path) => !hidden.test(path) });
   process.on("exit", () => rmSync(copy, { recursive: true }));
   const url = pathToFileURL(join(copy, "dist", "index.js")).href;
   registerHooks({ resolve: (name, context, next) => (name === builds ? { url, shortCircuit: true } : next(name, context)) });

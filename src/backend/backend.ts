@@ -112,7 +112,7 @@ export interface KvStore {
   ensure(page: number): void;
   copyPage(from: number, to: number): void;
   /**
-   * `kvPageBytes(shape)` bytes, laid out [layers][K, V][kv_heads] of what one head keeps for 32 positions:
+   * `kvPageBytes(shape)` bytes, laid out [layers][kv_heads][K, V] of what one head keeps for 32 positions:
    *
    *   f32, f16   [32][head_dim]
    *   int8       codes, then scales [32] f32; of K [head_dim / 4][32][4 dims], of V [head_dim / 4][8][4 dims][4 positions], where

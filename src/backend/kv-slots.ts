@@ -16,7 +16,7 @@ export function clearOtherSlots(page: Uint8Array, shape: KvShape, first: number,
       bytes.fill(0, end * entryBytes);
       continue;
     }
-    const isKey = Math.floor(head / shape.kvHeads) % 2 === 0;
+    const isKey = head % 2 === 0;
     for (let slot = 0; slot < PAGE_TOKENS; slot++) if (slot < first || slot >= end) clearInt8(bytes, isKey, slot);
   }
 }

@@ -33,7 +33,7 @@ type Kind = 0 | 1; // K, V
 
 /** One KV head's keys or values in a page. */
 function headOffset(shape: KvShape, layer: number, kind: Kind, head: number): number {
-  return ((layer * 2 + kind) * shape.kvHeads + head) * kvHeadBytes(shape);
+  return ((layer * shape.kvHeads + head) * 2 + kind) * kvHeadBytes(shape);
 }
 
 /** Where a head keeps value `d` of slot `slot`: see `KvStore.readPage`. */

@@ -58,7 +58,7 @@ function pageAt({ store, pages, start }: Segment, position: number): Float32Arra
 
 /** Where the entry of an absolute position begins in its page; kind 0 is K, 1 is V. */
 function entryOffset(shape: KvShape, layer: number, kind: 0 | 1, head: number, position: number): number {
-  return (((layer * 2 + kind) * shape.kvHeads + head) * PAGE_TOKENS + (position % PAGE_TOKENS)) * shape.headDim;
+  return (((layer * shape.kvHeads + head) * 2 + kind) * PAGE_TOKENS + (position % PAGE_TOKENS)) * shape.headDim;
 }
 
 function int8Page(page: Float32Array): Int8Page {

@@ -52,9 +52,9 @@ export class ShardedKvStore implements KvStore {
     this.own?.close();
   }
 
-  /** A page as rows of one layer's K or V, of 32-bit words; each thread's heads are a range of every row. */
+  /** A page as rows of one layer's K and V, of 32-bit words; each thread's heads are a range of every row. */
   get #layout(): { rows: number; words: readonly number[] } {
-    return { rows: 2 * this.shape.layers, words: scaled(this.heads, kvHeadBytes(this.shape) / 4) };
+    return { rows: this.shape.layers, words: scaled(this.heads, (2 * kvHeadBytes(this.shape)) / 4) };
   }
 }
 
