@@ -30,15 +30,15 @@ export function timesBlock<W, P>(
       for (let k = group; k > 0; k -= NARROW_COLUMNS) {
         let c = i32x4.splat(0);
         let d = c;
-        for (const end = code + NARROW_COLUMNS; code < end; code += 8, w += 32) {
-          const top = v128.load(w);
-          const bottom = v128.load(w, 16);
+        for (const end = code + NARROW_COLUMNS; code < end; code += 16, w += 64) {
           let x = v128.load32_splat(code);
-          c = addDots<P>(c, v128.and(top, low), x);
-          d = addDots<P>(d, v128.and(bottom, low), x);
-          x = v128.load32_splat(code, 4);
-          c = addDots<P>(c, v128.and(i16x8.shr_u(top, 4), low), x);
-          d = addDots<P>(d, v128.and(i16x8.shr_u(bottom, 4), low), x);
+          let y = v128.load32_splat(code, 4);
+          c = addOctet<P>(c, v128.load(w), x, y, low);
+          d = addOctet<P>(d, v128.load(w, 16), x, y, low);
+          x = v128.load32_splat(code, 8);
+          y = v128.load32_splat(code, 12);
+          c = addOctet<P>(c, v128.load(w, 32), x, y, low);
+          d = addOctet<P>(d, v128.load(w, 48), x, y, low);
         }
         a = i32x4.add(a, rowSums<P>(c, ones));
         b = i32x4.add(b, rowSums<P>(d, ones));
@@ -100,4 +100,9 @@ export function timesBlock<W, P>(
   }
   v128.store(y, top);
   v128.store(y, bottom, 16);
+}
+
+/** sums + 8 columns of int4, x and y being the token's codes for the first four and the next. @param low the lower half of every byte */
+@inline function addOctet<P>(sums: v128, halves: v128, x: v128, y: v128, low: v128): v128 {
+  return addDots<P>(addDots<P>(sums, v128.and(halves, low), x), v128.and(i16x8.shr_u(halves, 4), low), y);
 }
