@@ -6,7 +6,7 @@
 import { Bench } from "tinybench";
 import type { Matrix, MatrixFormat, QuantizedFormat, QuantizedRows, Tensor } from "../src/backend/backend.ts";
 import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
-import { createWasmBackend } from "../src/backend/wasm/backend.ts";
+import { createWasmBackend } from "../src/backend/wasm/open.ts";
 import { defaultFolder } from "./model/checkpoints.ts";
 import { measureNativeCeiling } from "./model/processes.ts";
 

@@ -6,7 +6,7 @@
  */
 import type { Backend, KvType, MatrixFormat } from "../src/backend/backend.ts";
 import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
-import { createWasmBackend } from "../src/backend/wasm/backend.ts";
+import { createWasmBackend } from "../src/backend/wasm/open.ts";
 import { f16ToF32, f32ToF16 } from "../src/core/dtype.ts";
 import { LocalExecutor } from "../src/engine/executor.ts";
 import { Runner } from "../src/engine/runner.ts";

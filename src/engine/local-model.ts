@@ -3,7 +3,7 @@
  */
 import type { KvType } from "../backend/backend.ts";
 import { KvCache, KvPool } from "../backend/kv-pages.ts";
-import type { WasmOptions } from "../backend/wasm/backend.ts";
+import type { WasmOptions } from "../backend/wasm/open.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";

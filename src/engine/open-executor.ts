@@ -1,7 +1,7 @@
 /** What computes a model's steps here: the caller's thread, or a team of threads where that is worth it. */
 import type { KvType } from "../backend/backend.ts";
 import { ReferenceBackend } from "../backend/reference.ts";
-import { type ChosenKernels, chooseKernels, openWasmBackend } from "../backend/wasm/backend.ts";
+import { type ChosenKernels, chooseKernels, openWasmBackend } from "../backend/wasm/open.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";

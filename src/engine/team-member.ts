@@ -2,7 +2,7 @@
 import { ReferenceBackend } from "../backend/reference.ts";
 import { ShardedBackend } from "../backend/sharded.ts";
 import { SharedLink } from "../backend/team-link.ts";
-import { openWasmBackend } from "../backend/wasm/backend.ts";
+import { openWasmBackend } from "../backend/wasm/open.ts";
 import type { CheckpointTensor } from "../formats/checkpoint.ts";
 import { type ReadRowRange, type ReadRows, slices } from "../formats/slices.ts";
 import { loadWeights } from "../model/weights.ts";

@@ -1,6 +1,6 @@
 /** What a team's caller and its threads say to each other. Every request is answered once by every thread, before the next one is sent. */
 import type { KvType } from "../backend/backend.ts";
-import type { ChosenKernels, Planned, WasmOptions } from "../backend/wasm/backend.ts";
+import type { ChosenKernels, Planned, WasmOptions } from "../backend/wasm/open.ts";
 import { type ErrorCode, Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint, CheckpointTensor } from "../formats/checkpoint.ts";
 import type { WeightOptions } from "../model/weight-format.ts";

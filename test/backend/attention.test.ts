@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import type { Backend, KvType } from "../../src/backend/backend.ts";
 import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
-import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { createWasmBackend } from "../../src/backend/wasm/open.ts";
 import { KINDS, type Kind, Random } from "../conformance/values.ts";
 
 interface Heads {

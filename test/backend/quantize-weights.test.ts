@@ -6,8 +6,8 @@ import * as assert from "uvu/assert";
 import type { Backend, QuantizedRows } from "../../src/backend/backend.ts";
 import { INT4_CUTS, INT4_STEPS, type QuantizedFormat, quantizeWeights } from "../../src/backend/quantize-weights.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
-import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { instantiate } from "../../src/backend/wasm/kernels.ts";
+import { createWasmBackend } from "../../src/backend/wasm/open.ts";
 import { type FloatType, f16ToF32, f32ToF16, narrow, widen } from "../../src/core/dtype.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
 

@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, MatrixFormat, QuantizedRows } from "../../src/backend/backend.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
-import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { createWasmBackend } from "../../src/backend/wasm/open.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
 import { sequence } from "./sequence.ts";
 

@@ -4,7 +4,7 @@ import type { HostBackend, Tensor } from "../../src/backend/backend.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
 import { ShardedBackend } from "../../src/backend/sharded.ts";
 import { SharedLink } from "../../src/backend/team-link.ts";
-import { type ChosenKernels, openWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { type ChosenKernels, openWasmBackend } from "../../src/backend/wasm/open.ts";
 import { conformanceCases } from "../conformance/cases.ts";
 import { compareBits } from "../conformance/run-cases.ts";
 

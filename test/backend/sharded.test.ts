@@ -9,7 +9,7 @@ import { ownerOf, partition } from "../../src/backend/partition.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
 import { ShardedBackend } from "../../src/backend/sharded.ts";
 import { SharedLink, type TeamLink } from "../../src/backend/team-link.ts";
-import { chooseKernels } from "../../src/backend/wasm/backend.ts";
+import { chooseKernels } from "../../src/backend/wasm/open.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
 import { sequence } from "./sequence.ts";
 import type { ThreadData, ThreadReport } from "./sharded-thread.ts";

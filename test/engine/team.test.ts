@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
-import { chooseKernels } from "../../src/backend/wasm/backend.ts";
+import { chooseKernels } from "../../src/backend/wasm/open.ts";
 import type { StepRequest } from "../../src/engine/executor.ts";
 import { LocalModel, type ModelOptions, planOptions } from "../../src/engine/local-model.ts";
 import { openExecutor } from "../../src/engine/open-executor.ts";

@@ -1,5 +1,5 @@
 /** The conformance table on whatever engine runs this: both builds of the kernels where there are two. Prints one JSON object. */
-import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { createWasmBackend } from "../../src/backend/wasm/open.ts";
 import { type ConformanceResult, runConformance } from "../conformance/run-cases.ts";
 
 const results: Record<string, ConformanceResult> = {};

@@ -6,97 +6,17 @@
  * several (instances.ts).
  */
 import type { FloatType } from "../../core/dtype.ts";
-import { Qwen3Error } from "../../core/errors.ts";
 import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "../backend.ts";
 import * as check from "../shapes.ts";
 import { Arena, ArenaTensor } from "./arena.ts";
 import { convertingWriter } from "./converting-writer.ts";
 import { runIn } from "./instance.ts";
 import { type InstanceOptions, type Instantiate, WasmInstances } from "./instances.ts";
-import { EXP_CONSTANTS_BYTES, instantiate, type Kernels, withUnsignedDots } from "./kernels.ts";
+import { EXP_CONSTANTS_BYTES, type Kernels } from "./kernels.ts";
 import { appendKv, attention, WasmKvStore } from "./kv.ts";
-import { type Build, loadModule } from "./load.ts";
 import { matrixWriter, WasmMatrix } from "./matrix.ts";
 import type { WasmMemory } from "./memory.ts";
-import { expectedProducts, probe } from "./probe.ts";
-import { attendsExactly } from "./probe-attention.ts";
 import { product, widenRow } from "./product.ts";
-
-export interface WasmOptions {
-  /** The compiled wasm/qwen3-simd.wasm or -relaxed.wasm, for hosts that forbid compiling bytes; goes before `build`. */
-  readonly module?: WebAssembly.Module | undefined;
-  /** Default "auto": "relaxed" where the engine has it and computes it rightly, else "simd". */
-  readonly build?: "auto" | Build | undefined;
-  /** What all memories together may grow to. Default: no limit. */
-  readonly maximumBytes?: number | undefined;
-  /** What each memory may grow to; what one cannot hold lies in several. Default, and most: a page less than 4 GiB. */
-  readonly instanceBytes?: number | undefined;
-}
-
-/** Kernels that compute rightly on this machine. Another thread of it may use them as they are. */
-export interface ChosenKernels {
-  readonly module: WebAssembly.Module;
-  /** Whether relaxed dots of bytes multiply unsigned and exactly. */
-  readonly unsignedDots: boolean;
-}
-
-/** What is known of what will be asked of a backend. */
-export type Planned = Pick<InstanceOptions, "plannedBytes" | "stepBytes" | "watch">;
-
-/** What the probes' operands take, many times over. */
-const TRIAL_BYTES = 16 * 1024 * 1024;
-
-/** The wasm backend with the fastest kernels that compute rightly here. Errors: those of `chooseKernels`, MEMORY_FULL. */
-export async function createWasmBackend(options: WasmOptions = {}, planned: Planned = {}): Promise<WasmBackend> {
-  return openWasmBackend(await chooseKernels(options), options, planned);
-}
-
-/**
- * The fastest kernels that compute rightly here.
- *
- * @throws BACKEND_UNAVAILABLE with the reason for each build that was tried
- */
-export async function chooseKernels({ module, build = "auto" }: WasmOptions = {}): Promise<ChosenKernels> {
-  if (build !== "auto" && build !== "simd" && build !== "relaxed")
-    throw new Qwen3Error("ARGUMENT", `wasm.build is ${build}; allowed: "auto", "simd", "relaxed"`);
-  const candidates = module ? (["module"] as const) : build === "auto" ? (["relaxed", "simd"] as const) : [build];
-  const reasons: string[] = [];
-  for (const candidate of candidates) {
-    const chosen = await probed(candidate === "module" ? module! : loadModule(candidate)).catch((error: Error) => error);
-    if (!(chosen instanceof Error)) return chosen;
-    reasons.push(`${candidate}: ${chosen.message}`);
-  }
-  throw new Qwen3Error("BACKEND_UNAVAILABLE", `no WebAssembly kernels can be used here: ${reasons.join("; ")}`);
-}
-
-/** The kernels of a module, with the fastest dots that are right here. @throws Error saying what is wrong with it */
-async function probed(compiling: WebAssembly.Module | Promise<WebAssembly.Module>): Promise<ChosenKernels> {
-  const module = await compiling;
-  const expected = await expectedProducts();
-  let wrong: string | undefined;
-  for (const unsignedDots of [true, false]) {
-    const trial = openWasmBackend({ module, unsignedDots }, { maximumBytes: TRIAL_BYTES });
-    const applies = !unsignedDots || trial.instances.home.kernels.relaxed.value === 1;
-    if (applies) wrong = await probe(trial, expected);
-    const isRight = applies && wrong === undefined && (!unsignedDots || (await attendsExactly(trial)));
-    trial.close();
-    if (isRight) return { module, unsignedDots };
-  }
-  throw new Error(`it computes wrongly: ${wrong}`);
-}
-
-/** The wasm backend with kernels that were chosen before, in memories of its own. @throws MEMORY_FULL */
-export function openWasmBackend(
-  { module, unsignedDots }: ChosenKernels,
-  { maximumBytes, instanceBytes }: Pick<WasmOptions, "maximumBytes" | "instanceBytes"> = {},
-  planned: Planned = {},
-): WasmBackend {
-  const makeKernels: Instantiate = ({ memory }) => {
-    const kernels = instantiate(module, memory);
-    return unsignedDots ? withUnsignedDots(kernels) : kernels;
-  };
-  return new WasmBackend(makeKernels, { maximumBytes, instanceBytes, ...planned });
-}
 
 interface WasmVector extends Vector {
   readonly instances: WasmInstances;

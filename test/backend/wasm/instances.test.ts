@@ -5,10 +5,11 @@ import type { KvShape, KvType, Segment, Tensor } from "../../../src/backend/back
 import { kvPageBytes, PAGE_TOKENS } from "../../../src/backend/backend.ts";
 import { KvCache, KvPool } from "../../../src/backend/kv-pages.ts";
 import { ReferenceBackend } from "../../../src/backend/reference.ts";
-import { createWasmBackend, type WasmBackend, type WasmOptions } from "../../../src/backend/wasm/backend.ts";
+import type { WasmBackend } from "../../../src/backend/wasm/backend.ts";
 import { WasmInstances } from "../../../src/backend/wasm/instances.ts";
 import type { Kernels } from "../../../src/backend/wasm/kernels.ts";
 import { WasmMemory } from "../../../src/backend/wasm/memory.ts";
+import { createWasmBackend, type WasmOptions } from "../../../src/backend/wasm/open.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
 
 const MIB = 2 ** 20;

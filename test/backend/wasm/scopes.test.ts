@@ -3,7 +3,8 @@ import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Tensor } from "../../../src/backend/backend.ts";
-import { createWasmBackend, type WasmBackend } from "../../../src/backend/wasm/backend.ts";
+import type { WasmBackend } from "../../../src/backend/wasm/backend.ts";
+import { createWasmBackend } from "../../../src/backend/wasm/open.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
 import { sequence } from "../sequence.ts";
 
