@@ -40,7 +40,7 @@ const HELP = `npm run bench -- [table | model | peers] [options]
 
   table                 our engine, the peers and everything beside (the default)
   model                 our engine alone
-  peers                 the peers alone (npm --prefix bench/peers ci installs them)
+  peers                 the peers alone (npm --prefix bench/peers install --no-package-lock installs them)
 
   --preset 0.6b,4b      shapes: 0.6b, 4b, tiny                          [0.6b,4b]
   --weights int8        int8, int4, bf16                                [4b: int4; others: int8]

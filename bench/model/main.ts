@@ -18,7 +18,8 @@ import type { Failed, Measured } from "./result.ts";
 async function main({ jobs, folder, rounds, passedOn }: Options): Promise<void> {
   const machine = describeMachine();
   const wanted = jobs.filter(({ engine }) => isPossible(engine, machine));
-  if (wanted.length === 0) throw new Error("nothing to measure: the peers are not installed (npm --prefix bench/peers ci)");
+  if (wanted.length === 0)
+    throw new Error("nothing to measure: the peers are not installed (npm --prefix bench/peers install --no-package-lock)");
   for (const job of wanted) filesOf(job, folder); // writing them must not disturb what is measured
   const outcomes: Outcome[] = wanted.map((job) => ({ job, results: [] }));
   const ceilings: Ceilings = { native: [], wasm: [] };
