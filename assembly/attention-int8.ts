@@ -17,7 +17,8 @@ import { exp4, exp4From, storeConstants } from "./exp";
 import { totals } from "./float-dots";
 import { storeRest } from "./floats";
 import { PAGE_SLOTS } from "./kv";
-import { codeBytes, codes4, headBytes, inverseOf, largestMagnitude, scaleOf } from "./kv-int8";
+import { codeBytes, codes4, headBytes } from "./kv-int8";
+import { inverseOf, largestMagnitude, scaleOf } from "./magnitude";
 
 const ROWS: i32 = 4;
 const SLOT_BYTES: usize = PAGE_SLOTS << 2;

@@ -8,9 +8,7 @@
  */
 import { loadRest } from "./floats";
 import { PAGE_SLOTS } from "./kv";
-
-const SMALLEST_SCALED: i32 = 27 << 23; // the bits of 2^-100
-const INFINITY: i32 = 255 << 23;
+import { inverseOf, largestMagnitude, scaleOf } from "./magnitude";
 
 /** Bytes that one head keeps of its keys, or of its values, for 32 slots: the codes, and with the scales. */
 @inline export function codeBytes(headDim: i32): usize {
@@ -71,26 +69,4 @@ export function appendInt8(
   // Adding 1.5 * 2^23 rounds, and the last bits of the sum are the integer.
   const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(inverse)), f32x4.splat(12582912));
   return v128.and(i32x4.sub(shifted, i32x4.splat(0x4b400000)), i32x4.splat(inverse == 0 ? 0 : -1));
-}
-
-/** 127 / max |x|, or 0 for entries that become zeros: too small to scale, or with an infinity or NaN. */
-@inline export function inverseOf(largest: i32): f32 {
-  return largest >= SMALLEST_SCALED && largest < INFINITY ? 127 / reinterpret<f32>(largest) : 0;
-}
-
-@inline export function scaleOf(largest: i32): f32 {
-  return largest < SMALLEST_SCALED ? 0 : largest < INFINITY ? reinterpret<f32>(largest) / 127 : NaN;
-}
-
-/** The bits of max |x|. As integers, the bits of magnitudes are in order, infinity and NaN last. */
-export function largestMagnitude(entry: usize, headDim: i32): i32 {
-  const magnitude = i32x4.splat(0x7fffffff);
-  let largest = i32x4.splat(0);
-  let x = entry;
-  for (const end = entry + (<usize>(headDim & ~3) << 2); x < end; x += 16)
-    largest = i32x4.max_s(largest, v128.and(v128.load(x), magnitude));
-  if (headDim & 3) largest = i32x4.max_s(largest, v128.and(loadRest<f32>(x, headDim & 3), magnitude));
-  largest = i32x4.max_s(largest, v128.shuffle<i32>(largest, largest, 2, 3, 0, 1));
-  largest = i32x4.max_s(largest, v128.shuffle<i32>(largest, largest, 1, 0, 3, 2));
-  return i32x4.extract_lane(largest, 0);
 }

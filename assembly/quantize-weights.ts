@@ -11,6 +11,7 @@
  */
 import { BIAS, FINITE, INFINITE, LIFTED_BIAS, MAGNITUDE, narrow4F16, SIGN, widen4F16 } from "./f16";
 import { kept } from "./kept";
+import { largestMagnitude as magnitudeBits } from "./magnitude";
 
 const ROUND: f32 = 12582912; // 1.5 * 2^23
 const ROUND_BITS: i32 = 0x4b400000;
@@ -19,14 +20,14 @@ const SMALLEST_RANGE: f32 = 9.5367431640625e-7; //   2^-20
 
 /** max |x|, or NaN where one is. */
 export function largestMagnitude(x: usize, n: i32): f32 {
-  return f32x4.extract_lane(largest(x, n), 0);
+  return reinterpret<f32>(magnitudeBits(x, n));
 }
 
 export function quantizeInt8(x: usize, codes: usize, scales: usize, cols: i32, group: i32): void {
   for (let k = 0, to = scales; k < cols; k += group, to += 4) {
     const from = x + (<usize>k << 2);
     const count = min(group, cols - k);
-    const extent = largest(from, count);
+    const extent = f32x4.splat(reinterpret<f32>(magnitudeBits(from, count)));
     const half = narrow4F16(f32x4.div(extent, f32x4.splat(127)));
     const nearest = widenHalf(half);
     const short = f32x4.lt(f32x4.mul(nearest, f32x4.splat(127)), extent);
@@ -164,17 +165,6 @@ function bestRange(x: usize, count: i32, low: v128, range: v128, scale: usize, m
   return widen4F16(
     half, i32x4.splat(MAGNITUDE), i32x4.splat(BIAS), i32x4.splat(LIFTED_BIAS), i32x4.splat(FINITE), i32x4.splat(INFINITE), i32x4.splat(SIGN),
   );
-}
-
-/** max |x| in every lane. As integers, the bits of magnitudes are in order, infinity and NaN last. */
-@inline function largest(x: usize, count: i32): v128 {
-  const magnitude = i32x4.splat(0x7fffffff);
-  let most = i32x4.splat(0);
-  let i = 0;
-  for (; i + 4 <= count; i += 4) most = i32x4.max_s(most, v128.and(v128.load(x + (<usize>i << 2)), magnitude));
-  for (; i < count; i++) most = i32x4.max_s(most, v128.and(v128.load32_splat(x + (<usize>i << 2)), magnitude));
-  most = i32x4.max_s(most, v128.shuffle<i32>(most, most, 2, 3, 0, 1));
-  return i32x4.max_s(most, v128.shuffle<i32>(most, most, 1, 0, 3, 2));
 }
 
 @inline function least(x: usize, count: i32): f32 {

@@ -11,13 +11,12 @@
  */
 import { loadRest } from "./floats";
 import { kept } from "./kept";
+import { inverseOf, largestMagnitude, scaleOf } from "./magnitude";
 import { codeBytes, isNarrow, isWide, lanesOf, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
 
 /** { scale, sum, start } of one token and group. */
 export const INFO_BYTES: usize = 12;
 
-const SMALLEST_SCALED: i32 = 27 << 23; // the bits of 2^-100
-const INFINITY: i32 = 255 << 23;
 const ROUND_BITS: i32 = 0x4b400000; // 1.5 * 2^23
 
 export function quantizeWide(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
@@ -58,10 +57,9 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
       const from = row + (<usize>k << 2);
       const count = min(group, cols - k);
       const largest = largestMagnitude(from, count);
-      // A group too small to scale, or with an infinity or NaN in it, becomes zeros.
-      const scaled = largest >= SMALLEST_SCALED && largest < INFINITY;
-      const inverse = f32x4.splat(scaled ? 127 / reinterpret<f32>(largest) : 0);
-      const keep = i32x4.splat(scaled ? -1 : 0);
+      const factor = inverseOf(largest);
+      const inverse = f32x4.splat(factor);
+      const keep = i32x4.splat(factor == 0 ? 0 : -1); // a group that becomes zeros may hold infinities
       let sums = i32x4.splat(0);
       let i = 0;
       for (; i + 4 <= count; i += 4, to += step) {
@@ -77,7 +75,7 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
       }
       const low = i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1);
       const high = i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
-      store<f32>(info, scaled ? reinterpret<f32>(largest) / 127 : largest < INFINITY ? 0 : NaN);
+      store<f32>(info, scaleOf(largest));
       store<i32>(info + run, low + high);
       store<i32>(info + 2 * run, inPairs ? ((-zero * low) & 0xffff) | ((-zero * high) << 16) : -zero * (low + high));
     }
@@ -92,18 +90,6 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
     v128.store32_lane(to, parted, 0);
     v128.store32_lane(to + run, parted, 1);
   } else v128.store32_lane(to, i8x16.narrow_i16x8_s(words, words), 0);
-}
-
-/** The bits of max |x|. As integers, the bits of magnitudes are in order, infinity and NaN last. */
-@inline function largestMagnitude(x: usize, count: i32): i32 {
-  const magnitude = kept(0x7fffffff, count);
-  let largest = i32x4.splat(0);
-  let p = x;
-  for (const end = x + (<usize>(count & ~3) << 2); p < end; p += 16) largest = i32x4.max_s(largest, v128.and(v128.load(p), magnitude));
-  if (count & 3) largest = i32x4.max_s(largest, v128.and(loadRest<f32>(p, count & 3), magnitude));
-  largest = i32x4.max_s(largest, v128.shuffle<i32>(largest, largest, 2, 3, 0, 1));
-  largest = i32x4.max_s(largest, v128.shuffle<i32>(largest, largest, 1, 0, 3, 2));
-  return i32x4.extract_lane(largest, 0);
 }
 
 /**
