@@ -38,7 +38,7 @@ export class ReferenceBackend implements HostBackend {
   }
 
   createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
-    check.requireMatrix(rows, cols, format);
+    check.requireMatrix(rows, cols, format, source);
     const groups = check.groupsOf(format, cols);
     const minimums = "group" in format && format.minimum ? rows * groups : 0;
     const matrix: ReferenceMatrix = {

@@ -1,5 +1,5 @@
 /** Shape checks that every backend makes in the same words, so that a wrong call fails alike everywhere. */
-import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../core/dtype.ts";
+import { bf16ToF32, type FloatType, f16ToF32, f32ToBf16, f32ToF16 } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import {
   type KvShape,
@@ -100,8 +100,9 @@ export function groupsOf(format: MatrixFormat, cols: number): number {
   return "group" in format ? Math.ceil(cols / format.group) : 0;
 }
 
-/** Checks the extents and group of a new matrix. */
-export function requireMatrix(rows: number, cols: number, format: MatrixFormat): void {
+/** Checks the extents and format of a new matrix. @param source what its rows come as, where that is another type */
+export function requireMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): void {
+  if (source !== undefined && source !== format.type) requireConvertible(format);
   require(Number.isSafeInteger(rows * cols) && rows > 0 && cols > 0, `createMatrix: extents [${rows}, ${cols}] must be positive`);
   if ("group" in format) {
     require([16, 32, 64, 128].includes(format.group), `createMatrix: group ${format.group} is not 16, 32, 64 or 128`);
@@ -110,6 +111,14 @@ export function requireMatrix(rows: number, cols: number, format: MatrixFormat):
       scales,
     ), `createMatrix: scales ${scales} are not f32, f16, bf16 or two-level`);
   }
+}
+
+/** Checks that weights of another type can be converted to a format: what quantize-weights.ts chooses is int8 without, int4 with or without minimum. */
+function requireConvertible(format: MatrixFormat): void {
+  if (!("group" in format)) return;
+  const { type, minimum = false, scales = "f16" } = format;
+  require(!(type === "int8" && minimum), "createMatrix: weights are not quantized to int8 with a minimum");
+  require(scales === "f16" || scales === "f32", `createMatrix: weights are not quantized with scales of ${scales}`);
 }
 
 export function requireKvShape(shape: KvShape): void {

@@ -65,7 +65,7 @@ export class ShardedBackend implements Backend {
   }
 
   createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType, parts?: number): MatrixWriter {
-    check.requireMatrix(rows, cols, format);
+    check.requireMatrix(rows, cols, format, source);
     const { index, count } = this.#link;
     const bounds = partition(rows, parts === undefined ? BLOCK_ROWS : rows / parts, count);
     const own = bounds[index + 1]! - bounds[index]!;

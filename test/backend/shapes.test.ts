@@ -48,6 +48,16 @@ const cases: readonly Case[] = [
   ["too many", /createMatrix: extents/, (b) => b.createMatrix(2 ** 40, 2 ** 40, { type: "f32" })],
   ["group 24", /group 24 is not 16, 32, 64 or 128/, (b) => b.createMatrix(4, 4, { type: "int8", group: 24 })],
   [
+    "int8 with a minimum, of floats",
+    /not quantized to int8 with a minimum/,
+    (b) => b.createMatrix(4, 32, { type: "int8", group: 32, minimum: true }, "bf16"),
+  ],
+  [
+    "two levels of scales, of floats",
+    /not quantized with scales of two-level/,
+    (b) => b.createMatrix(4, 32, { type: "int4", group: 32, scales: "two-level" }, "f32"),
+  ],
+  [
     "codes for floats",
     /f32 rows are handed over as bytes/,
     write({ type: "f32" }, 0, { codes: codes(20, 0), scales: scales(2) }),

@@ -50,7 +50,7 @@ export class WasmBackend implements HostBackend {
   }
 
   createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
-    check.requireMatrix(rows, cols, format);
+    check.requireMatrix(rows, cols, format, source);
     this.#requireOpen();
     const matrix = new WasmMatrix((bytes) => this.instances.place(bytes), rows, cols, format);
     const { kernels, scratch } = matrix.instance;
