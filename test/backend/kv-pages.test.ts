@@ -2,38 +2,15 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type KvShape, type KvStore, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
+import { type KvShape, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
 import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
+import { NumberStore } from "./number-store.ts";
 
 const shape: KvShape = { layers: 2, kvHeads: 3, headDim: 4, type: "f16" };
 const PAGE_BYTES = kvPageBytes(shape);
 
-/** A page holds a number for each slot; at most `limit` pages have memory. */
-class NumberStore implements KvStore {
-  readonly shape = shape;
-  readonly pages: number[][] = [];
-  readonly #limit: number;
-
-  constructor(limit = Number.POSITIVE_INFINITY) {
-    this.#limit = limit;
-  }
-
-  ensure(page: number): void {
-    if (page >= this.#limit) throw new Qwen3Error("MEMORY_FULL", "no page left");
-    this.pages[page] ??= [];
-  }
-  copyPage(from: number, to: number): void {
-    this.pages[to] = [...this.pages[from]!];
-  }
-  async readPage(): Promise<Uint8Array> {
-    return new Uint8Array();
-  }
-  writePage(): void {}
-  close(): void {}
-}
-
-const sequence = (limit?: number) => new KvCache(new KvPool(new NumberStore(limit)));
+const sequence = (limit?: number) => new KvCache(new KvPool(new NumberStore(shape, limit)));
 
 const fails = (code: string, mentions: RegExp) => (error: unknown) =>
   error instanceof Qwen3Error && error.code === code && mentions.test(error.message);
@@ -82,7 +59,7 @@ function live(seed: number, operations: number): number {
     return Math.floor((state / 2 ** 32) * n);
   };
   const limit = 1 + below(40);
-  const store = new NumberStore();
+  const store = new NumberStore(shape);
   const pool = new KvPool(store, limit * PAGE_BYTES);
   const sequences: Sequence[] = [];
   let value = 0;
@@ -138,7 +115,7 @@ test("100,000 random steps, forks, truncations and closes lose no page and mix n
 });
 
 test("a fork sees what was there, and neither sees what the other appends", () => {
-  const store = new NumberStore();
+  const store = new NumberStore(shape);
   const pool = new KvPool(store);
   const first = new Sequence(new KvCache(pool), []);
   first.append(

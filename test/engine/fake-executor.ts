@@ -1,10 +1,11 @@
 /** A model of a few lines: its pages hold token ids, and a token's logits are a hash of all ids up to it, as the pages hold them. */
-import { type KvShape, type KvStore, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
+import { type KvShape, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
 import type { Qwen3Error } from "../../src/core/errors.ts";
 import type { EngineRequest } from "../../src/engine/engine-sequence.ts";
 import type { Executor, StepRequest, StepResult } from "../../src/engine/executor.ts";
 import type { SamplingParams } from "../../src/sampler/params.ts";
 import { sample } from "../../src/sampler/sampler.ts";
+import { NumberStore } from "../backend/number-store.ts";
 
 const shape: KvShape = { layers: 1, kvHeads: 1, headDim: 1, type: "f32" };
 export const PAGE_BYTES = kvPageBytes(shape);
@@ -12,25 +13,8 @@ export const VOCAB = 12;
 /** Ends an answer. */
 export const END = 0;
 
-export class NumberStore implements KvStore {
-  readonly shape = shape;
-  readonly pages: number[][] = [];
-
-  ensure(page: number): void {
-    this.pages[page] ??= [];
-  }
-  copyPage(from: number, to: number): void {
-    this.pages[to] = [...this.pages[from]!];
-  }
-  async readPage(): Promise<Uint8Array> {
-    return new Uint8Array();
-  }
-  writePage(): void {}
-  close(): void {}
-}
-
 export class FakeExecutor implements Executor {
-  readonly store = new NumberStore();
+  readonly store = new NumberStore(shape);
   readonly description = "a hash";
   readonly bytesInUse = 0;
   /** Of every step: tokens per segment. */
