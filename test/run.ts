@@ -1,5 +1,5 @@
 /**
- * Runs the compiled test files, two at a time, and closes with `N passed, N failed`.
+ * Runs the compiled test files, two at a time, and closes with what failed and `N passed, N failed`.
  *
  *   node build/test/run.js                 every file
  *   node build/test/run.js tokenizer rope  the files whose path contains one of the words
@@ -14,7 +14,10 @@ import { root } from "./paths.ts";
 import { type FileResult, killRunning, runFile } from "./run-file.ts";
 
 const AT_A_TIME = 2;
-const TIMEOUT_MS = (process.env.LONG ? 60 : 5) * 60_000;
+/** For what hangs; a file takes far less even on a busy machine. */
+const TIMEOUT_MS = (process.env.LONG ? 60 : 10) * 60_000;
+/** How much of a file's output is repeated at the end, in characters: its beginning and its end. */
+const REPEATED = 6000;
 /** They install packages and start other engines: begun first, they overlap with the rest. */
 const SLOW_FIRST = ["runtimes/", "pack", "checks/"];
 
@@ -42,9 +45,20 @@ function report(name: string, width: number, result: FileResult): void {
   console.log(
     `${result.failed > 0 ? "✘" : "•"} ${name.padEnd(width)}  ${result.seconds.toFixed(1).padStart(5)} s  ${counts.join(", ")}`,
   );
-  if (result.failed === 0 && !process.env.REPORT) return; // REPORT=1: tests that measure say what they measured
-  if (result.problem !== undefined) console.log(`  ${name}.test.ts ${result.problem}`);
-  console.log(result.output.trimEnd().replaceAll(/^/gm, "  │ "));
+  if (result.failed > 0 || process.env.REPORT) console.log(details(name, result)); // REPORT=1: tests that measure say what they measured
+}
+
+function details(name: string, { problem, output }: FileResult): string {
+  const lines = output.trimEnd().replaceAll(/^/gm, "  │ ");
+  return problem === undefined ? lines : `  ${name}.test.ts ${problem}\n${lines}`;
+}
+
+/** Once more at the end, where whoever reads the end of a log sees it. */
+function repeat(name: string, result: FileResult): void {
+  const { output } = result;
+  const half = REPEATED / 2;
+  const cut = output.length <= REPEATED ? output : `${output.slice(0, half)}\n... (all of it above)\n${output.slice(-half)}`;
+  console.log(`✘ ${name}  ${result.failed} FAILED\n${details(name, { ...result, output: cut })}`);
 }
 
 /** The table of c8; whether every floor of .c8rc.json is met, and no source was left out unseen (c8 skips what it cannot read). */
@@ -73,6 +87,7 @@ async function main(): Promise<void> {
   const width = Math.max(...names.map((name) => name.length));
   let passed = 0;
   let failed = 0;
+  const failures: [name: string, result: FileResult][] = [];
   if (names.length === 0) {
     console.log(`no test file has ${words.join(" or ")} in its path`);
     failed = 1;
@@ -84,13 +99,18 @@ async function main(): Promise<void> {
       report(name, width, result);
       passed += result.passed;
       failed += result.failed;
+      if (result.failed > 0) failures.push([name, result]);
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, worker));
 
   if (wantsCoverage) {
     if (coverageIsEnough()) passed++;
-    else failed++;
+    else {
+      failed++;
+      console.log("✘ the coverage of src/ is below its floors (.c8rc.json), see above");
+    }
+    for (const [name, result] of failures) repeat(name, result);
   }
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;

@@ -8,7 +8,7 @@ import { root } from "../paths.ts";
 import { allExamples, commandsOf, docComments, examplesOf, isExcerptOf, npmScript } from "./examples.ts";
 import { sourceFiles } from "./sources.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 /** Done already when this test runs (installing, cloning), or the test run itself. */
 const NOT_RUN = /^(?:npm (?:ci|cit|install|i|test|t|run (?:test|check|lint|bench)\S*)\b|git |cd |pip )/;
 

@@ -40,7 +40,7 @@ export class FakeTerminal {
   }
 
   /** Waits until `text` appears behind what was waited for before, and gives what came up to its end. */
-  async shows(text: string, timeoutMs = 10_000): Promise<string> {
+  async shows(text: string, timeoutMs = 60_000): Promise<string> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const at = this.screen.indexOf(text, this.#read);

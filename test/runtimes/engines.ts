@@ -40,7 +40,7 @@ export async function engines(readable: readonly string[]): Promise<Engine[]> {
 /** Runs a program on an engine and returns its stdout; the process's own coverage is not measured. */
 export function runOn(engine: Engine, program: readonly string[], cwd: string): string {
   const { NODE_V8_COVERAGE: _, ...env } = process.env;
-  const options = { cwd, env, encoding: "utf8", timeout: 240_000, maxBuffer: 1 << 24 } as const;
+  const options = { cwd, env, encoding: "utf8", timeout: 600_000, maxBuffer: 1 << 24 } as const;
   const { status, stdout, stderr, error } = spawnSync(engine.command, [...engine.args, ...program], options);
   if (status !== 0) throw new Error(`${engine.name}: ${program.join(" ")} ended with ${status ?? error}\n${stdout}\n${stderr}`);
   return stdout;

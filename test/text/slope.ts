@@ -1,10 +1,11 @@
 /** How running time grows with size, as the exponent of the power that fits it. */
+import * as assert from "uvu/assert";
 
 /**
  * The slope of log(time) over log(size): 1 for linear time, 2 for quadratic. `run` is called with each size several times, and the
  * fastest counts, which is the one that the rest of the machine disturbed least.
  */
-export function fittedSlope(sizes: readonly number[], run: (size: number) => void): number {
+function fittedSlope(sizes: readonly number[], run: (size: number) => void): number {
   const points = sizes.map((size) => {
     let fastest = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 4; i++) {
@@ -21,4 +22,14 @@ export function fittedSlope(sizes: readonly number[], run: (size: number) => voi
 }
 
 /** Above linear by a logarithm and the noise of a busy machine; far below quadratic. */
-export const nearlyLinear = 1.4;
+const nearlyLinear = 1.4;
+/** What is not linear is so every time; another program that wakes up in the middle is not there every time. */
+const attempts = 5;
+
+/** That time grows with size and no faster, in one of several attempts. */
+export function assertLinear(sizes: readonly number[], run: (size: number) => void): void {
+  const slopes: number[] = [];
+  do slopes.push(fittedSlope(sizes, run));
+  while (!(slopes.at(-1)! < nearlyLinear) && slopes.length < attempts);
+  assert.ok(slopes.at(-1)! < nearlyLinear, `slopes ${slopes.map((slope) => slope.toFixed(2)).join(", ")}`);
+}
