@@ -4,7 +4,8 @@
  * Start with `Qwen3.fromPretrained(location, options)`. Everything that fails on purpose throws a `Qwen3Error` with a stable `code`.
  */
 export type { KvType } from "./backend/backend.ts";
-export type { ChatFinish, ChatFinishReason, ChatOptions, ChatPart, ChatResult } from "./chat/chat.ts";
+export type { ChatFinish, ChatFinishReason, ChatOptions, ChatPart, ChatResult, TokenPart } from "./chat/chat.ts";
+export type { ChatModel } from "./chat/chat-model.ts";
 export { Qwen3 } from "./chat/pretrained.ts";
 export { type ErrorCode, Qwen3Error } from "./core/errors.ts";
 export type { FinishReason, GenerateOptions, LogitsProcessor, SampledToken, Timings, Usage } from "./engine/generate.ts";

@@ -17,7 +17,12 @@ import type { ChatMessage } from "../text/messages.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { ChatTemplateOptions } from "../text/tokenizer.ts";
 
-export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {}
+export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
+  /** Also a part for each sampled token, control tokens included, before the parts that it completes. Default false. */
+  readonly tokens?: boolean | undefined;
+  /** Whether tool calls are told from text. Default true. */
+  readonly toolCalls?: boolean | undefined;
+}
 
 export type ChatFinishReason = FinishReason | "tool_calls";
 
@@ -29,7 +34,12 @@ export interface ChatFinish {
   readonly timings?: Timings;
 }
 
-export type ChatPart = AssistantPart | ({ readonly type: "finish" } & ChatFinish);
+export type ChatPart = AssistantPart | TokenPart | ({ readonly type: "finish" } & ChatFinish);
+
+export interface TokenPart {
+  readonly type: "token";
+  readonly token: SampledToken;
+}
 
 export interface ChatResult extends ChatFinish {
   /** The answer as a message: append it to the conversation for the next turn. With `continueFinalMessage`: what was added to the last one. */
@@ -67,7 +77,7 @@ export function chat(
   };
   const parts = async function* (): AsyncGenerator<ChatPart, void> {
     for await (const part of batch.parts(() => chatFollower(model, ids, messages, options, sampled))) {
-      said.push(part);
+      if (part.type !== "token") said.push(part);
       yield part;
     }
     yield { type: "finish", ...finish() };
@@ -85,13 +95,14 @@ function chatFollower(
   messages: readonly ChatMessage[],
   options: ChatOptions,
   sampled: SampledToken[],
-): Follower<AssistantPart> {
+): Follower<AssistantPart | TokenPart> {
   const { tokenizer } = model;
   const decoder = tokenizer.newDecoder({ skipSpecialTokens: true });
   // Calls are numbered through the conversation: clients match results to calls by id, whatever the turn.
   const earlier = messages.reduce((count, { tool_calls }) => count + (tool_calls?.length ?? 0), 0);
   const parser = new AssistantParser(tokenizer, {
     startsInReasoning: startsInReasoning(promptIds, tokenizer),
+    toolCalls: options.toolCalls ?? true,
     callId: (index) => `call_${earlier + index}`,
   });
   const matcher = new StopStrings(options.stop === undefined ? [] : [options.stop].flat());
@@ -113,17 +124,23 @@ function chatFollower(
     return { parts: out, stop: false };
   };
 
+  /** Of one token. */
+  const push: Follower<AssistantPart>["push"] = (token, ends) => {
+    const { id } = token;
+    sampled.push(token);
+    const early = ++tokens <= (options.minNewTokens ?? 0);
+    const parsed = parser.push(id, decoder.push(id));
+    if (ends) parsed.push(...parser.flush(decoder.flush()));
+    if (early) return { parts: parsed, stop: false };
+    const { parts, stop } = visible(parsed);
+    if (ends && !stop) pushText(parts, matcher.flush());
+    return { parts, stop };
+  };
+  if (!options.tokens) return { push };
   return {
     push(token, ends) {
-      const { id } = token;
-      sampled.push(token);
-      const early = ++tokens <= (options.minNewTokens ?? 0);
-      const parsed = parser.push(id, decoder.push(id));
-      if (ends) parsed.push(...parser.flush(decoder.flush()));
-      if (early) return { parts: parsed, stop: false };
-      const { parts, stop } = visible(parsed);
-      if (ends && !stop) pushText(parts, matcher.flush());
-      return { parts, stop };
+      const { parts, stop } = push(token, ends);
+      return { parts: [{ type: "token", token }, ...parts], stop };
     },
   };
 }

@@ -12,6 +12,8 @@ import type { CheckpointSource } from "../formats/source.ts";
 import type { ChatMessage } from "../text/messages.ts";
 import type { ChatTemplateOptions, Tokenizer } from "../text/tokenizer.ts";
 import { type ChatOptions, type ChatPart, type ChatResult, chat, encodeChat } from "./chat.ts";
+import type { ChatModel } from "./chat-model.ts";
+import { LocalChatModel } from "./local-chat-model.ts";
 
 /**
  * A Qwen3 checkpoint, ready to run.
@@ -103,6 +105,11 @@ export class Qwen3 {
   /** Exactly the ids that `chat` feeds: text of users and tools never becomes a control token. */
   encodeChat(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): number[] {
     return encodeChat(this.#model, messages, options);
+  }
+
+  /** This model as a server takes it: `createServer(model.chatModel())` of `qwen3.ts/server`. */
+  chatModel(): ChatModel {
+    return new LocalChatModel(this.#model);
   }
 
   /** Frees weights and caches. Safe to call twice. */

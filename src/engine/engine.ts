@@ -54,6 +54,13 @@ export class Engine {
     return sequence;
   }
 
+  /** Requests that have no pages at this moment, and those that have. */
+  get counts(): { readonly waiting: number; readonly running: number } {
+    const all = this.#schedule.all();
+    const running = all.filter((sequence) => sequence.running).length;
+    return { waiting: all.length - running, running };
+  }
+
   /** Ends a request at once, if it has not ended: its pages are free, and no token of it comes any more. */
   cancel(id: number): void {
     const sequence = this.#schedule.get(id);

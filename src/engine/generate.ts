@@ -28,6 +28,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly minNewTokens?: number | undefined;
   /** Texts that end the generation; they are never shown, not even in part. Needs a tokenizer. */
   readonly stop?: string | readonly string[] | undefined;
+  /** Which of several answers to one prompt this is, from 0: the same seed gives each its own draws. Default 0. */
+  readonly choice?: number | undefined;
   /** Token ids that end the generation, beside the checkpoint's own. The text of one that is no control token stays in the output. */
   readonly stopTokenIds?: readonly number[] | undefined;
   /** Goes on past the checkpoint's end tokens (for measurements). Default false. */
@@ -201,6 +203,7 @@ export class Batch {
       promptIds,
       maxNewTokens: s.maxNewTokens,
       sampling: this.sampling,
+      choice: this.#options.choice,
       stopIds: this.#stopIds,
       minNewTokens: this.#options.minNewTokens,
       logprobs: this.#options.logprobs,
@@ -239,7 +242,7 @@ export class Batch {
 }
 
 function requireOptions(options: GenerateOptions, prompts: number, vocabSize: number): void {
-  const { maxNewTokens, minNewTokens, logprobs: top, cache, stop, stopTokenIds = [], logitsProcessor, signal } = options;
+  const { maxNewTokens, minNewTokens, choice, logprobs: top, cache, stop, stopTokenIds = [], logitsProcessor, signal } = options;
   const require = (right: boolean, name: string, value: unknown, allowed: string) => {
     if (!right) throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: ${allowed}`);
   };
@@ -247,6 +250,7 @@ function requireOptions(options: GenerateOptions, prompts: number, vocabSize: nu
   require(prompts > 0, "prompts", "empty", "at least one prompt");
   require(count(maxNewTokens), "maxNewTokens", maxNewTokens, "an integer from 0");
   require(count(minNewTokens), "minNewTokens", minNewTokens, "an integer from 0");
+  require(count(choice), "choice", choice, "an integer from 0");
   require(count(top) && (top ?? 0) <= 20, "logprobs", top, "an integer in 0..20");
   require(Array.isArray(stopTokenIds), "stopTokenIds", stopTokenIds, "an array of token ids");
   for (const id of stopTokenIds) requireId("stopTokenIds", id, vocabSize);

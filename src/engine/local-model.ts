@@ -78,17 +78,17 @@ export interface ForwardResult {
 }
 
 export class LocalModel {
+  readonly name: string;
   readonly config: ModelConfig;
   readonly generationConfig: GenerationConfig;
   readonly plan: MemoryPlan;
   /** The checkpoint's tokenizer, or why there is none. */
   readonly #tokenizer: Tokenizer | Qwen3Error;
-  readonly #name: string;
-  /** @internal */
+  /** @internal: this and the pool */
   readonly executor: Executor;
+  readonly kvPool: KvPool;
   readonly #runner: Runner;
   readonly #engine: Engine;
-  readonly #kvPool: KvPool;
   readonly #saved: SavedCaches;
   readonly #caches = new Set<SequenceCache>();
   #closed = false;
@@ -105,14 +105,14 @@ export class LocalModel {
     this.generationConfig = checkpoint.generationConfig;
     this.plan = plan;
     this.#tokenizer = tokenizer;
-    this.#kvPool = new KvPool(executor.store, mostKvBytes(plan));
-    this.#name = checkpoint.name;
+    this.kvPool = new KvPool(executor.store, mostKvBytes(plan));
+    this.name = checkpoint.name;
     this.executor = executor;
     const queue = new StepQueue();
     this.#runner = new Runner(executor, checkpoint.config, maxBatchedTokens, queue);
-    this.#saved = new SavedCaches(checkpoint, { ...options, kvCache: kvTypeOf(options) }, this.#kvPool, this.#runner, queue);
+    this.#saved = new SavedCaches(checkpoint, { ...options, kvCache: kvTypeOf(options) }, this.kvPool, this.#runner, queue);
     const vocabSize = checkpoint.config.vocab_size;
-    this.#engine = new Engine(executor, this.#kvPool, { maxBatchedTokens, maxSequences, vocabSize }, queue);
+    this.#engine = new Engine(executor, this.kvPool, { maxBatchedTokens, maxSequences, vocabSize }, queue);
   }
 
   static async load(location: string | URL | CheckpointSource, options: ModelOptions = {}): Promise<LocalModel> {
@@ -158,7 +158,7 @@ export class LocalModel {
 
   newCache(): SequenceCache {
     this.#requireOpen();
-    const cache = new SequenceCache(new KvCache(this.#kvPool), {
+    const cache = new SequenceCache(new KvCache(this.kvPool), {
       closed: (closed) => this.#caches.delete(closed),
       forked: (fork) => this.#caches.add(fork),
       save: (saved) => this.#saved.save(saved),
@@ -252,7 +252,7 @@ export class LocalModel {
   }
 
   #requireOpen(): void {
-    if (this.#closed) throw new Qwen3Error("CLOSED", `${this.#name} was closed`);
+    if (this.#closed) throw new Qwen3Error("CLOSED", `${this.name} was closed`);
   }
 }
 

@@ -16,6 +16,8 @@ export type AssistantPart =
 export interface AssistantParserOptions {
   /** The prompt ended inside of `<think>`. Default false. */
   startsInReasoning?: boolean;
+  /** Whether tool calls are told from text. Default true. */
+  toolCalls?: boolean;
   /** The id of the tool call with this index. Default `call_0`, `call_1` and so on. */
   callId?: (index: number) => string;
 }
@@ -47,7 +49,7 @@ export class AssistantParser {
   private call: string[] = [];
 
   constructor(tokenizer: Tags, options: AssistantParserOptions = {}) {
-    const tags = ["<think>", "</think>", "<tool_call>", "</tool_call>"];
+    const tags = ["<think>", "</think>", ...((options.toolCalls ?? true) ? ["<tool_call>", "</tool_call>"] : [])];
     this.tagOf = new Map(tags.map((tag) => [tokenizer.tokenToId(tag) ?? -1, tag]));
     this.callId = options.callId ?? ((index) => `call_${index}`);
     this.state = options.startsInReasoning ? "reasoning" : "text";

@@ -55,7 +55,8 @@ export class Tokenizer {
   /** Those of `templates` that were used, compiled. */
   private readonly compiled = new Map<string, ChatTemplate>();
   private readonly specialTokens: SpecialTokens;
-  private readonly surrounding: SurroundingTokens;
+  /** What `addSpecialTokens` puts before and after a text. */
+  readonly surrounding: SurroundingTokens;
 
   private constructor(
     definition: TokenizerDefinition,

@@ -1,0 +1,141 @@
+/** A loaded checkpoint as a `ChatModel`. */
+import { Qwen3Error } from "../core/errors.ts";
+import type { GenerateOptions, SampledToken, Timings, Usage } from "../engine/generate.ts";
+import type { LocalModel } from "../engine/local-model.ts";
+import type { SequenceCache } from "../engine/sequence-cache.ts";
+import { StepQueue } from "../engine/step.ts";
+import { generateText } from "../engine/text-generation.ts";
+import { chat, encodeChat } from "./chat.ts";
+import type {
+  AnswerFinish,
+  AnswerOptions,
+  AnswerToken,
+  ChatEvent,
+  ChatModel,
+  ChatModelInfo,
+  ChatModelStats,
+  ChatPrompt,
+  ChatRequest,
+  CompletionEvent,
+  CompletionRequest,
+  TokenizeOptions,
+} from "./chat-model.ts";
+import { Movement } from "./movement.ts";
+import { promptLogprobs } from "./prompt-logprobs.ts";
+
+export class LocalChatModel implements ChatModel {
+  readonly info: ChatModelInfo;
+  readonly #model: LocalModel;
+  readonly #movement = new Movement();
+  /** One prompt is scored at a time: logits of all its tokens take room. */
+  readonly #scoring = new StepQueue();
+  #promptTokens = 0;
+  #cachedTokens = 0;
+
+  constructor(model: LocalModel) {
+    const { name, config, plan } = model;
+    this.info = { name, maxModelLen: plan.maxModelLen, vocabSize: config.vocab_size };
+    this.#model = model;
+  }
+
+  async *chat(request: ChatRequest): AsyncGenerator<ChatEvent, void> {
+    const { messages, toolCalls = true } = request;
+    const parts = chat(this.#model, messages, { ...toTemplate(request), ...this.#options(request), toolCalls, tokens: true });
+    const moving = this.#movement.watch(parts);
+    for await (const part of moving) {
+      if (part.type === "token") yield { type: "token", token: toToken(part.token) };
+      else if (part.type === "finish") yield this.#finish({ ...part, reason: part.finishReason });
+      else yield part;
+    }
+  }
+
+  async *complete(request: CompletionRequest): AsyncGenerator<CompletionEvent, void> {
+    const { promptIds, promptLogprobs: top, signal } = request;
+    const options = { ...this.#options(request), skipSpecialTokens: !request.specialTokens };
+    let cache: SequenceCache | undefined;
+    try {
+      if (top !== undefined) {
+        this.#model.requirePrompt(promptIds);
+        const own = this.#model.newCache();
+        cache = own;
+        const scored = this.#scoring.run(() => promptLogprobs(this.#model, promptIds, { top, cache: own, signal }));
+        yield { type: "prompt", tokens: await scored };
+      }
+      const answer = generateText(this.#model, [promptIds], { ...options, cache }, ([result]) => result!);
+      for await (const part of this.#movement.watch(answer)) yield { type: "token", token: toToken(part), text: part.text };
+      const { finishReason, ...result } = await answer.final();
+      yield this.#finish({ ...result, reason: finishReason });
+    } finally {
+      cache?.close();
+    }
+  }
+
+  async applyTemplate(prompt: ChatPrompt): Promise<{ text: string; ids: readonly number[] }> {
+    const options = toTemplate(prompt);
+    const ids = encodeChat(this.#model, prompt.messages, options);
+    const addGenerationPrompt = options.addGenerationPrompt ?? !options.continueFinalMessage;
+    return { text: this.#model.tokenizer.applyChatTemplate(prompt.messages, { ...options, addGenerationPrompt }), ids };
+  }
+
+  async tokenize(text: string, { parseSpecial = false, addSpecialTokens = false }: TokenizeOptions = {}): Promise<number[]> {
+    const { tokenizer } = this.#model;
+    const { before, after } = tokenizer.surrounding;
+    const ids = parseSpecial ? tokenizer.encode(text) : tokenizer.encodePlain(text);
+    return addSpecialTokens ? [...before, ...ids, ...after] : ids;
+  }
+
+  async detokenize(ids: readonly number[]): Promise<string> {
+    return this.#model.tokenizer.decode(ids);
+  }
+
+  async tokenBytes(ids: readonly number[]): Promise<Uint8Array[]> {
+    return ids.map((id) => this.#model.tokenizer.tokenBytes(id));
+  }
+
+  stats(): ChatModelStats {
+    const { kvPool, engine } = this.#model;
+    return {
+      ...engine.counts,
+      kvUsedBytes: kvPool.usedBytes,
+      kvLimitBytes: kvPool.limitBytes,
+      promptTokens: this.#promptTokens,
+      cachedTokens: this.#cachedTokens,
+      stalledMs: this.#movement.stalledMs(),
+    };
+  }
+
+  #options(request: AnswerOptions): GenerateOptions {
+    const { sampling, maxNewTokens, minNewTokens, stop, stopTokenIds, ignoreEos, logprobs, choice, constraint, signal } = request;
+    if (constraint) throw new Qwen3Error("ARGUMENT", `constraint: ${constraint.type} is not supported`);
+    const limits = { maxNewTokens, minNewTokens, stop, stopTokenIds, ignoreEos };
+    const onPromptProgress = () => this.#movement.moved();
+    return { ...sampling, ...limits, logprobs, choice, signal, timings: true, onPromptProgress };
+  }
+
+  #finish<Reason extends string>(result: {
+    readonly reason: Reason | "abort";
+    readonly usage: Usage;
+    readonly seed: number;
+    readonly timings?: Timings;
+  }): AnswerFinish<Exclude<Reason, "abort">> {
+    const { usage, seed, timings = { promptMs: 0, completionMs: 0 } } = result;
+    // What is aborted throws the signal's reason and what fails its error: neither gets here.
+    const finishReason = result.reason as Exclude<Reason, "abort">;
+    this.#promptTokens += usage.promptTokens;
+    this.#cachedTokens += usage.cachedTokens;
+    return { type: "finish", finishReason, usage, timings, seed };
+  }
+}
+
+function toTemplate({ tools, templateVariables, addGenerationPrompt, continueFinalMessage }: ChatPrompt) {
+  return {
+    tools,
+    ...(templateVariables && { kwargs: templateVariables }),
+    ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
+    ...(continueFinalMessage !== undefined && { continueFinalMessage }),
+  };
+}
+
+function toToken({ id, logprobs }: SampledToken): AnswerToken {
+  return logprobs ? { id, logprob: logprobs.logprob, top: logprobs.top } : { id };
+}
