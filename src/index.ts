@@ -20,7 +20,9 @@ export { type ByteSource, blobSource, bytesSource, type CheckpointSource, memory
 export type { TraceTensor } from "./model/trace.ts";
 export type { ActivationType, WeightType } from "./model/weight-format.ts";
 export type { LoadProgress } from "./model/weights.ts";
+export type { TokenConstraint } from "./sampler/constraint.ts";
 export type { Logprobs } from "./sampler/logprobs.ts";
+export type { LogitMask } from "./sampler/mask.ts";
 export type { SamplingOptions } from "./sampler/params.ts";
 export type { AssistantPart } from "./text/assistant-parser.ts";
 export type { ChatMessage, Tool, ToolCall } from "./text/messages.ts";

@@ -1,7 +1,8 @@
 /** One request on its way through the engine: its tokens, its cache, and how logits become the next token. */
 import { Qwen3Error } from "../core/errors.ts";
+import type { TokenConstraint } from "../sampler/constraint.ts";
 import { type Logprobs, logprobs } from "../sampler/logprobs.ts";
-import { forbidding, type LogitMask } from "../sampler/mask.ts";
+import { forbidding, intersection, type LogitMask } from "../sampler/mask.ts";
 import type { SamplerMemory } from "../sampler/memory.ts";
 import type { SamplingParams } from "../sampler/params.ts";
 import { sample } from "../sampler/sampler.ts";
@@ -32,6 +33,13 @@ export interface EngineRequest {
   readonly logprobs?: number | undefined;
   /** Changes the next token's logits in place. What it throws ends the request. */
   readonly logitsProcessor?: ((logits: Float32Array, generatedIds: readonly number[]) => void) | undefined;
+  /**
+   * Decides which tokens are allowed, and is told each one. Where it ends, end tokens come, whatever `minNewTokens` says. What it throws
+   * ends the request.
+   */
+  readonly constraint?: TokenConstraint | undefined;
+  /** Samples also where the constraint leaves one token: the same answer in more time, to compare with. Default false. */
+  readonly sampleForced?: boolean | undefined;
   readonly speculation?: SpeculationParams | undefined;
   /**
    * Where to go on: what it shares with the prompt is kept, the rest dropped. The caller has acquired it and closes it. Left out: the
@@ -141,36 +149,59 @@ export class EngineSequence implements SequenceState {
     if (logits.length === 0) return;
     const vocabSize = logits.length / (1 + draft.length);
     this.draftTokens += draft.length;
+    const { generatedIds } = this;
+    const first = generatedIds.length;
     let right = 0;
     // A guess that is what the sampler draws makes the next row of logits those of the text as it is.
     do {
       const at = right * vocabSize;
-      this.#take(logits.subarray(at, at + vocabSize));
-    } while (draft[right] === this.generatedIds[this.generatedIds.length - 1] && ++right && !this.finishReason);
+      // A token that the constraint forced is known before its logits.
+      if (first + right === generatedIds.length) this.#take(logits.subarray(at, at + vocabSize));
+    } while (draft[right] === generatedIds[first + right] && ++right && !this.#isEnd(first + right));
     this.acceptedTokens += right;
-    this.cache.commit(draft.slice(0, this.pending - 1));
+    this.cache.commit(draft.slice(0, Math.min(right, this.pending - 1)));
     if (draft.length > 0) this.cache.rewind(this.cache.length); // gives back pages that wrong guesses took
   }
 
-  /** Samples a token; it may be the last. */
+  /** Whether the answer has ended with its first `count` tokens. */
+  #isEnd(count: number): boolean {
+    return this.finishReason !== undefined && count === this.generatedIds.length;
+  }
+
+  /** Samples a token, and adds those that the constraint forces behind it; any may be the last. */
   #take(raw: Float32Array): void {
-    const { promptIds, maxNewTokens, minNewTokens = 0, sampling, choice = 0, stopIds, logitsProcessor } = this.request;
+    const { constraint, logprobs: top, logitsProcessor, sampleForced } = this.request;
+    const known = !logitsProcessor && !sampleForced;
+    const id = (known ? constraint?.forced : undefined) ?? this.#sample(raw);
+    this.#push(top === undefined ? { id } : { id, logprobs: logprobs(raw, id, top) });
+    if (!constraint || !known || top !== undefined) return;
+    for (let next = constraint.forced; next !== undefined && !this.finishReason; next = constraint.forced)
+      this.#push({ id: next });
+  }
+
+  #sample(raw: Float32Array): number {
+    const { promptIds, sampling, choice = 0, logitsProcessor } = this.request;
     const generated = this.generatedIds;
     const logits = logitsProcessor ? raw.slice() : raw;
     logitsProcessor?.(logits, generated);
-    const id = sample(logits, sampling, {
-      prompt: promptIds,
-      generated,
-      choice,
-      position: promptIds.length + generated.length,
-      mask: generated.length < minNewTokens ? this.#noStop : undefined,
-      memory: this.#memory,
-    });
-    const top = this.request.logprobs;
-    const token = top === undefined ? { id } : { id, logprobs: logprobs(raw, id, top) };
-    generated.push(id);
-    const ends = stopIds.has(id) ? "stop" : generated.length >= maxNewTokens ? "length" : undefined;
-    const stop = this.request.onToken(token, ends);
+    const position = promptIds.length + generated.length;
+    const mask = this.#mask();
+    return sample(logits, sampling, { prompt: promptIds, generated, choice, position, mask, memory: this.#memory });
+  }
+
+  #mask(): LogitMask | undefined {
+    const { constraint, minNewTokens = 0 } = this.request;
+    const noStop = this.generatedIds.length < minNewTokens ? this.#noStop : undefined;
+    const mask = constraint?.mask();
+    return mask && noStop ? intersection(mask, noStop) : (mask ?? noStop);
+  }
+
+  #push(token: SampledToken): void {
+    const { constraint, maxNewTokens, stopIds, onToken } = this.request;
+    constraint?.accept(token.id);
+    this.generatedIds.push(token.id);
+    const ends = stopIds.has(token.id) ? "stop" : this.generatedIds.length >= maxNewTokens ? "length" : undefined;
+    const stop = onToken(token, ends);
     this.finishReason ??= stop ? "stop" : ends; // unless it was cancelled in there
   }
 }

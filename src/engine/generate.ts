@@ -6,6 +6,7 @@
  * in a step and its random draw is counted by seed, choice and position, not taken from a stream.
  */
 import { Qwen3Error } from "../core/errors.ts";
+import type { TokenConstraint } from "../sampler/constraint.ts";
 import { resolveSampling, type SamplingOptions, type SamplingParams } from "../sampler/params.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "./engine-sequence.ts";
@@ -37,6 +38,13 @@ export interface GenerateOptions extends SamplingOptions {
   /** Log-probabilities of the chosen token and this many likeliest ones, of the raw logits: before penalties, temperature, masks. */
   readonly logprobs?: number | undefined;
   readonly logitsProcessor?: LogitsProcessor | undefined;
+  /**
+   * Makes what decides which tokens are allowed, one for each sequence. Where it ends, end tokens come, whatever `minNewTokens` says; where
+   * it leaves one token, that one is taken without sampling, and several in a row in one step.
+   */
+  readonly constraint?: (() => TokenConstraint) | undefined;
+  /** Samples those too: the same answer in more time, to compare with. Default false. */
+  readonly sampleForced?: boolean | undefined;
   /**
    * Continues in this cache: what it shares with the prompt from the start is not computed again, and what it holds beyond that is
    * dropped. For a single prompt; nothing else may use the cache until the generation has ended.
@@ -208,6 +216,8 @@ export class Batch {
       minNewTokens: this.#options.minNewTokens,
       logprobs: this.#options.logprobs,
       logitsProcessor: logitsProcessor && ((logits, generatedIds) => logitsProcessor(logits, { index, promptIds, generatedIds })),
+      constraint: this.#options.constraint?.(),
+      sampleForced: this.#options.sampleForced,
       speculation: this.#speculation,
       cache: this.#options.cache,
       ready,
@@ -242,7 +252,8 @@ export class Batch {
 }
 
 function requireOptions(options: GenerateOptions, prompts: number, vocabSize: number): void {
-  const { maxNewTokens, minNewTokens, choice, logprobs: top, cache, stop, stopTokenIds = [], logitsProcessor, signal } = options;
+  const { maxNewTokens, minNewTokens, choice, logprobs: top, cache, stop, stopTokenIds = [], signal } = options;
+  const { logitsProcessor, constraint } = options;
   const require = (right: boolean, name: string, value: unknown, allowed: string) => {
     if (!right) throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: ${allowed}`);
   };
@@ -257,6 +268,7 @@ function requireOptions(options: GenerateOptions, prompts: number, vocabSize: nu
   if (stop !== undefined) new StopStrings([stop].flat()); // throws for what no text can end with
   require(logitsProcessor === undefined ||
     typeof logitsProcessor === "function", "logitsProcessor", logitsProcessor, "a function");
+  require(constraint === undefined || typeof constraint === "function", "constraint", constraint, "a function that makes one");
   require(signal === undefined || signal instanceof AbortSignal, "signal", signal, "an AbortSignal");
   require(cache === undefined || cache instanceof SequenceCache, "cache", cache, "what newCache() made");
   if (!cache) return;

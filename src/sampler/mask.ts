@@ -13,6 +13,12 @@ export function forbidding(ids: Iterable<number>, vocabularySize: number): Logit
   return { allowed };
 }
 
+/** What both masks allow; the first alone where that is nothing. */
+export function intersection(first: LogitMask, second: LogitMask): LogitMask {
+  const allowed = first.allowed.map((word, i) => word & (second.allowed[i] ?? 0));
+  return allowed.some((word) => word !== 0) ? { allowed } : first;
+}
+
 /** The logits with those of forbidden tokens at minus infinity: the memory's copy, or the same array where there is no mask. */
 export function maskLogits(logits: Float32Array, mask: LogitMask | undefined, memory = new SamplerMemory()): Float32Array {
   if (mask === undefined) return logits;

@@ -3,6 +3,7 @@ import { type KvShape, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backen
 import type { Qwen3Error } from "../../src/core/errors.ts";
 import type { EngineRequest } from "../../src/engine/engine-sequence.ts";
 import type { Executor, StepRequest, StepResult } from "../../src/engine/executor.ts";
+import type { LogitMask } from "../../src/sampler/mask.ts";
 import type { SamplingParams } from "../../src/sampler/params.ts";
 import { sample } from "../../src/sampler/sampler.ts";
 import { NumberStore } from "../backend/number-store.ts";
@@ -73,13 +74,17 @@ export const params = (seed: number, temperature = 1): SamplingParams => ({
 });
 
 /** What an answer is by itself, token by token. */
-export function plainAnswer({ promptIds, sampling, maxNewTokens, stopIds }: EngineRequest): number[] {
+export function plainAnswer(
+  { promptIds, sampling, maxNewTokens, stopIds }: EngineRequest,
+  maskOf?: (generated: readonly number[]) => LogitMask,
+): number[] {
   const generated: number[] = [];
   let state = 0;
   for (const id of promptIds) state = mix(state, id);
   while (generated.length < maxNewTokens && !stopIds.has(generated.at(-1)!)) {
     const position = promptIds.length + generated.length;
-    generated.push(sample(hashedLogits(state), sampling, { prompt: promptIds, generated, choice: 0, position }));
+    const mask = maskOf?.(generated);
+    generated.push(sample(hashedLogits(state), sampling, { prompt: promptIds, generated, choice: 0, position, mask }));
     state = mix(state, generated.at(-1)!);
   }
   return generated;

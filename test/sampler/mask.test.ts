@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { forbidding, maskLogits } from "../../src/sampler/mask.ts";
+import { forbidding, intersection, maskLogits } from "../../src/sampler/mask.ts";
 
 const INFINITE = Number.NEGATIVE_INFINITY;
 
@@ -32,6 +32,12 @@ test("no mask leaves the very array; ids past the vocabulary forbid nothing", ()
   const logits = Float32Array.of(1, 2);
   assert.is(maskLogits(logits, undefined), logits);
   assert.equal(maskLogits(logits, forbidding([99], 2)), logits);
+});
+
+test("two masks allow what both allow, and the first alone where that is nothing", () => {
+  const first = { allowed: Uint32Array.of(0b0110, 1) };
+  assert.equal(intersection(first, { allowed: Uint32Array.of(0b1100) }).allowed, Uint32Array.of(0b0100, 0));
+  assert.is(intersection(first, { allowed: Uint32Array.of(0b1000, 2) }), first);
 });
 
 test.run();
