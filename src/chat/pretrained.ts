@@ -2,7 +2,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { Qwen3Error } from "../core/errors.ts";
-import { type ForwardOptions, type ForwardResult, LocalModel, type ModelOptions } from "../engine/local-model.ts";
+import { type ForwardOptions, type ForwardResult, LocalModel } from "../engine/local-model.ts";
+import type { ModelOptions } from "../engine/model-options.ts";
 import type { PartStream } from "../engine/part-stream.ts";
 import type { MemoryPlan } from "../engine/plan.ts";
 import type { SequenceCache } from "../engine/sequence-cache.ts";

@@ -1,7 +1,7 @@
 /** What a checkpoint is and what it needs, from its configuration and headers alone. */
 import type { KvType } from "../backend/backend.ts";
 import { detectHost } from "../core/host.ts";
-import { planOptions } from "../engine/local-model.ts";
+import { planOptions } from "../engine/model-options.ts";
 import { type MemoryPlan, memoryPlan } from "../engine/plan.ts";
 import { loadTokenizer } from "../engine/tokenizer-files.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";

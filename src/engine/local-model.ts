@@ -1,57 +1,23 @@
 /**
  * A checkpoint, loaded into a backend: what runs the forward pass for everything above.
  */
-import type { KvType } from "../backend/backend.ts";
 import { KvCache, KvPool } from "../backend/kv-pages.ts";
-import type { WasmOptions } from "../backend/wasm/open.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import { detectHost } from "../core/host.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import type { GenerationConfig, ModelConfig } from "../formats/config.ts";
 import type { CheckpointSource } from "../formats/source.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
-import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from "../model/weight-format.ts";
-import type { LoadProgress } from "../model/weights.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
 import type { Executor } from "./executor.ts";
+import { kvTypeOf, type ModelOptions, planOptions, requireModelOptions } from "./model-options.ts";
 import { openExecutor } from "./open-executor.ts";
 import { DEFAULT_BATCHED_TOKENS, DEFAULT_SEQUENCES, type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
 import { Runner, type RunOptions } from "./runner.ts";
 import { SavedCaches } from "./saved-caches.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 import { StepQueue } from "./step.ts";
-import { hasThreads } from "./threads.ts";
 import { tokenizerOrReason } from "./tokenizer-files.ts";
-
-export interface ModelOptions extends WeightOptions {
-  /** Default "wasm". "reference" is plain TypeScript: slow, and the definition of every bit. */
-  readonly backend?: "wasm" | "reference" | undefined;
-  /** Type of the keys and values in the cache. Default "int8" with quantized weights, else "f16"; ARCHITECTURE.md has the errors. */
-  readonly kvCache?: KvType | undefined;
-  /**
-   * Longest sequence, prompt and answer together; one that does not fit the memory is refused. "auto": the largest that fits, at most
-   * the model's own. Default: the same, and at most 32,768.
-   */
-  readonly maxModelLen?: number | "auto" | undefined;
-  /** For weights, activations and all KV caches together. Default: half of the machine's memory, 2 GiB where that is unknown. */
-  readonly memoryBudgetBytes?: number | undefined;
-  /** Tokens per step; longer prompts run in chunks, with the same result. Default 128. */
-  readonly maxBatchedTokens?: number | undefined;
-  /** Sequences that generate at once; more wait for their turn. Default 64. */
-  readonly maxSequences?: number | undefined;
-  /**
-   * Threads that compute, with the same results whatever their number. Default: one for each processor, at most one for each KV head of
-   * the model; 1 for models below 64 MiB and for the reference backend. Where the host has no threads it is 1.
-   */
-  readonly threads?: number | undefined;
-  /** A ready module for hosts that forbid compiling bytes, or a build to insist on. */
-  readonly wasm?: WasmOptions | undefined;
-  /** Called with the plan, once it is known to fit and before any weight is loaded. */
-  readonly onPlan?: ((plan: MemoryPlan) => void) | undefined;
-  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
 
 export interface ForwardOptions {
   /** "last" (default): [vocab] of the last token; "all": [tokens, vocab]; "none". */
@@ -254,47 +220,4 @@ export class LocalModel {
   #requireOpen(): void {
     if (this.#closed) throw new Qwen3Error("CLOSED", `${this.name} was closed`);
   }
-}
-
-const KV_TYPES: readonly KvType[] = ["f32", "f16", "int8"];
-
-function kvTypeOf(options: ModelOptions): KvType {
-  return options.kvCache ?? (quantizes(options) ? "int8" : "f16");
-}
-
-/** What the options and the host say about memory. */
-export async function planOptions(options: ModelOptions): Promise<Parameters<typeof memoryPlan>[1]> {
-  const { backend = "wasm", weights = "auto", maxBatchedTokens = DEFAULT_BATCHED_TOKENS, maxModelLen } = options;
-  const host = detectHost();
-  const machineBytes = await host.totalMemoryBytes();
-  const wanted = options.memoryBudgetBytes ?? (machineBytes ? machineBytes / 2 : 2 * GIB);
-  const most = (backend === "wasm" && options.wasm?.maximumBytes) || Number.POSITIVE_INFINITY;
-  const budgetBytes = Math.floor(Math.min(wanted, most));
-  const threads = hasThreads(host) ? options.threads : 1;
-  const processors = await host.processors();
-  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes, maxBatchedTokens, maxModelLen, threads, processors };
-}
-
-const GIB = 1024 * 1024 * 1024;
-
-function requireModelOptions(options: ModelOptions): void {
-  const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, maxSequences, threads } = options;
-  const { backend, kvCache, weights, activations } = options;
-  const sizes = { memoryBudgetBytes, maxBatchedTokens, maxSequences, threads };
-  const positive = { ...(maxModelLen !== "auto" && { maxModelLen }), ...sizes };
-  for (const [name, value] of Object.entries(positive))
-    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
-      throw new Qwen3Error(
-        "ARGUMENT",
-        `${name} is ${value}; allowed: a positive integer${name === "maxModelLen" ? ', or "auto"' : ""}`,
-      );
-  requireOneOf("backend", backend, ["wasm", "reference"]);
-  requireOneOf("weights", weights, WEIGHT_TYPES);
-  requireOneOf("activations", activations, ACTIVATION_TYPES);
-  requireOneOf("kvCache", kvCache, KV_TYPES);
-}
-
-function requireOneOf(name: string, value: string | undefined, allowed: readonly string[]): void {
-  if (value !== undefined && !allowed.includes(value))
-    throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: ${allowed.map((one) => JSON.stringify(one)).join(", ")}`);
 }

@@ -7,7 +7,7 @@ import { detectHost } from "../core/host.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { loadWeights } from "../model/weights.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
-import type { ModelOptions } from "./local-model.ts";
+import type { ModelOptions } from "./model-options.ts";
 import { forInstances, forThread, type MemoryPlan, plannedKvPages } from "./plan.ts";
 import { type StartThread, threadStarter } from "./threads.ts";
 

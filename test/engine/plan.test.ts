@@ -4,7 +4,8 @@ import * as assert from "uvu/assert";
 import type { WasmBackend } from "../../src/backend/wasm/backend.ts";
 import { matrixBytes } from "../../src/backend/wasm/matrix.ts";
 import type { LocalExecutor } from "../../src/engine/executor.ts";
-import { LocalModel, planOptions } from "../../src/engine/local-model.ts";
+import { LocalModel } from "../../src/engine/local-model.ts";
+import { planOptions } from "../../src/engine/model-options.ts";
 import {
   activationsIn,
   describePlan,
