@@ -21,7 +21,7 @@ export async function reading<T>(place: string, signal: AbortSignal | undefined,
 }
 
 /** The message with that of its cause: `fetch` itself says no more than "fetch failed". */
-function problemOf(error: unknown): string {
+export function problemOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!(error.cause instanceof Error)) return error.message;
   const { message, code } = error.cause as Error & { code?: unknown };

@@ -5,11 +5,14 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { type Fetch, httpFolder, httpSource, WHOLE_FILE_BYTES } from "../../src/formats/http.ts";
+import type { HttpOptions } from "../../src/formats/http-client.ts";
 import { openFolder } from "../../src/formats/source.ts";
 import { refused } from "./refused.ts";
 import { tinyFiles } from "./safetensors-file.ts";
 
 const test = suite("http sources");
+/** An error is told at once. */
+const once: HttpOptions = { retry: { attempts: 1 } };
 const content = Uint8Array.from({ length: 1000 }, (_, i) => (i * 7) % 256);
 /** What the server does with a request, by the first part of the path; each case adds its own. */
 const routes = new Map<string, RequestListener>();
@@ -71,7 +74,7 @@ test("what is not there is undefined; other answers are errors with their status
   for (const status of [204, 401, 403, 416, 429, 500, 503]) {
     routes.set("status", (_, response) => response.writeHead(status).end());
     await refused("SOURCE_READ", [`${base}/status: HTTP status ${status} to a request for bytes 0-0`], () =>
-      httpSource(`${base}/status`),
+      httpSource(`${base}/status`, once),
     );
   }
 });
@@ -149,13 +152,13 @@ test("a body that is cut short, or too long, is an error", async () => {
   const end = (response: ServerResponse) => response.end();
   routes.set("short", partial(content.subarray(0, 50), {}, end));
   await refused("SOURCE_READ", ["/short: the body of bytes 0-99 ended after 50 bytes"], async () =>
-    (await httpSource(`${base}/short`))!.read(0, 100),
+    (await httpSource(`${base}/short`, once))!.read(0, 100),
   );
   routes.set(
     "cut",
     partial(content.subarray(0, 50), { "content-length": 100 }, (response) => response.destroy()),
   );
-  await refused("SOURCE_READ", [`${base}/cut: `], async () => (await httpSource(`${base}/cut`))!.read(0, 100));
+  await refused("SOURCE_READ", [`${base}/cut: `], async () => (await httpSource(`${base}/cut`, once))!.read(0, 100));
   routes.set("long", partial(content.subarray(0, 101), {}, end));
   await refused("SOURCE_READ", ["/long: the response is longer than the 100 bytes"], async () =>
     (await httpSource(`${base}/long`))!.read(0, 100),
@@ -203,12 +206,12 @@ test("redirects are followed, with the range", async () => {
   const file = (await httpSource(`${base}/moved`))!;
   assert.equal(await file.read(10, 20), content.slice(10, 30));
   routes.set("circle", (_, response) => response.writeHead(302, { location: "/circle" }).end());
-  await refused("SOURCE_READ", [`${base}/circle: `], () => httpSource(`${base}/circle`));
+  await refused("SOURCE_READ", [`${base}/circle: `], () => httpSource(`${base}/circle`, once));
 });
 
 test("no connection is an error that names the URL, and not the secrets in it", async () => {
-  await refused("SOURCE_READ", ["http://127.0.0.1:9/file: "], () => httpSource("http://127.0.0.1:9/file?token=secret"));
-  await refused("SOURCE_READ", [/^((?!secret).)*$/s], () => httpSource("http://127.0.0.1:9/file?token=secret"));
+  await refused("SOURCE_READ", ["http://127.0.0.1:9/file: "], () => httpSource("http://127.0.0.1:9/file?token=secret", once));
+  await refused("SOURCE_READ", [/^((?!secret).)*$/s], () => httpSource("http://127.0.0.1:9/file?token=secret", once));
 });
 
 test("a refused connection says why", async () => {
@@ -217,9 +220,12 @@ test("a refused connection says why", async () => {
   const { port } = closed.address() as AddressInfo;
   await new Promise((done) => closed.close(done));
   await refused("SOURCE_READ", [`http://127.0.0.1:${port}/file: `, `ECONNREFUSED 127.0.0.1:${port}`], () =>
-    httpSource(`http://127.0.0.1:${port}/file`),
+    httpSource(`http://127.0.0.1:${port}/file`, once),
   );
-  const failing = (cause: unknown) => () => Promise.reject(new Error("failed", { cause }));
+  const failing = (cause: unknown): HttpOptions => ({
+    ...once,
+    fetch: () => Promise.reject(new Error("failed", { cause })),
+  });
   const code = Object.assign(new AggregateError([]), { code: "ENETDOWN" });
   await refused("SOURCE_READ", [/: failed: ENETDOWN$/], () => httpSource(base, failing(code)));
   await refused("SOURCE_READ", [/: failed: RangeError$/], () => httpSource(base, failing(new RangeError())));
@@ -231,8 +237,8 @@ test("URLs with a user name or password are refused, unprinted, before any reque
   for (const url of ["https://user:s3cret@host/m?token=s3cret", "http://user@host/m", "http://:s3cret@host/m"]) {
     const says = ["host/m", "a URL with a user name or password cannot be fetched", silent];
     const never: Fetch = () => assert.unreachable("no request") as never;
-    await refused("ARGUMENT", says, () => httpFolder(url, never));
-    await refused("ARGUMENT", says, () => httpSource(url, never));
+    await refused("ARGUMENT", says, () => httpFolder(url, { fetch: never }));
+    await refused("ARGUMENT", says, () => httpSource(url, { fetch: never }));
     await refused("ARGUMENT", says, () => openFolder(url));
     await refused("ARGUMENT", says, () => openFolder(new URL(url)));
   }
@@ -264,7 +270,7 @@ test("an aborted signal stops a request with its reason", async () => {
   setTimeout(() => stop.abort(reason), 20);
   assert.is(await reading, reason);
   assert.is(await file.read(0, 1, stop.signal).catch((error: unknown) => error), reason);
-  assert.is(await httpSource(`${base}/slow`, fetch, stop.signal).catch((error: unknown) => error), reason);
+  assert.is(await httpSource(`${base}/slow`, {}, stop.signal).catch((error: unknown) => error), reason);
 });
 
 test("another fetch can be given", async () => {
@@ -273,10 +279,10 @@ test("another fetch can be given", async () => {
     calls.push(`${url.href} ${new Headers(headers).get("range")}`);
     return new Response(null, { status: 404 });
   };
-  assert.is(await httpFolder("https://example.invalid/m", own).open("config.json"), undefined);
+  assert.is(await httpFolder("https://example.invalid/m", { fetch: own }).open("config.json"), undefined);
   assert.equal(calls, ["https://example.invalid/m/config.json bytes=0-0"]);
   const withoutBody: Fetch = async () => new Response(null, { status: 200 });
-  assert.is((await httpSource("https://example.invalid/m", withoutBody))?.size, 0);
+  assert.is((await httpSource("https://example.invalid/m", { fetch: withoutBody }))?.size, 0);
 });
 
 test("a whole checkpoint, row by row", async () => {
