@@ -25,7 +25,7 @@ export type { TokenConstraint } from "./sampler/constraint.ts";
 export type { Logprobs } from "./sampler/logprobs.ts";
 export type { LogitMask } from "./sampler/mask.ts";
 export type { SamplingOptions } from "./sampler/params.ts";
-export type { AssistantPart } from "./text/assistant-parser.ts";
+export type { AssistantPart, ToolCallDelta, WholeToolCall } from "./text/assistant-parser.ts";
 export type { ChatMessage, Tool, ToolCall } from "./text/messages.ts";
 export type { StreamDecoder } from "./text/stream-decoder.ts";
 export type { ChatTemplateOptions, EncodeOptions, Tokenizer } from "./text/tokenizer.ts";

@@ -77,6 +77,10 @@ export interface AnswerOptions {
 export interface ChatRequest extends ChatPrompt, AnswerOptions {
   /** Whether `<tool_call>` blocks are read as calls, or left as text. Default true. */
   readonly toolCalls?: boolean | undefined;
+  /** Whether an answer may have several calls. Default true; else it ends with its first one. */
+  readonly parallelToolCalls?: boolean | undefined;
+  /** The id of the answer's call with this index. Default `call_0` and so on, counted through the conversation: unique in it alone. */
+  readonly callId?: ((index: number) => string) | undefined;
 }
 
 export interface CompletionRequest extends AnswerOptions {

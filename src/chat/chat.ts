@@ -12,7 +12,7 @@ import {
 } from "../engine/generate.ts";
 import type { LocalModel } from "../engine/local-model.ts";
 import { PartStream } from "../engine/part-stream.ts";
-import { AssistantParser, type AssistantPart, startsInReasoning } from "../text/assistant-parser.ts";
+import { AssistantParser, type AssistantPart, startsInReasoning, type WholeToolCall } from "../text/assistant-parser.ts";
 import type { ChatMessage } from "../text/messages.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { ChatTemplateOptions } from "../text/tokenizer.ts";
@@ -22,6 +22,10 @@ export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
   readonly tokens?: boolean | undefined;
   /** Whether tool calls are told from text. Default true. */
   readonly toolCalls?: boolean | undefined;
+  /** Whether an answer may have several tool calls. Default true; else it ends with its first one. */
+  readonly parallelToolCalls?: boolean | undefined;
+  /** The id of the answer's tool call with this index. Default `call_0` and so on, counted through the conversation. */
+  readonly callId?: ((index: number) => string) | undefined;
 }
 
 export type ChatFinishReason = FinishReason | "tool_calls";
@@ -62,6 +66,7 @@ export function chat(
   const ids = encodeChat(model, messages, options);
   const batch = new Batch(model, [ids], options);
   const sequence = batch.sequences[0]!;
+  const parser = newParser(model, ids, messages, options);
   const said: AssistantPart[] = [];
   const sampled: SampledToken[] = [];
 
@@ -76,7 +81,7 @@ export function chat(
     };
   };
   const parts = async function* (): AsyncGenerator<ChatPart, void> {
-    for await (const part of batch.parts(() => chatFollower(model, ids, messages, options, sampled))) {
+    for await (const part of batch.parts(() => chatFollower(model, parser, options, sampled))) {
       if (part.type !== "token") said.push(part);
       yield part;
     }
@@ -84,27 +89,38 @@ export function chat(
   };
   return new PartStream(parts(), () => {
     batch.requireSuccess();
-    return { message: toMessage(said), ...finish(), ...(options.logprobs !== undefined && { logprobs: sampled }) };
+    return {
+      message: toMessage(said, parser.toldCall),
+      ...finish(),
+      ...(options.logprobs !== undefined && { logprobs: sampled }),
+    };
+  });
+}
+
+function newParser(
+  { tokenizer }: LocalModel,
+  promptIds: readonly number[],
+  messages: readonly ChatMessage[],
+  { toolCalls = true, callId }: ChatOptions,
+): AssistantParser {
+  // Calls are numbered through the conversation: clients match results to calls by id, whatever the turn.
+  const earlier = messages.reduce((count, { tool_calls }) => count + (tool_calls?.length ?? 0), 0);
+  return new AssistantParser(tokenizer, {
+    startsInReasoning: startsInReasoning(promptIds, tokenizer),
+    toolCalls,
+    callId: callId ?? ((index) => `call_${earlier + index}`),
   });
 }
 
 /** Decodes, parses, and looks for stop strings in what the user is to read (not in reasoning, not inside tool calls). */
 function chatFollower(
   model: LocalModel,
-  promptIds: readonly number[],
-  messages: readonly ChatMessage[],
+  parser: AssistantParser,
   options: ChatOptions,
   sampled: SampledToken[],
 ): Follower<AssistantPart | TokenPart> {
-  const { tokenizer } = model;
-  const decoder = tokenizer.newDecoder({ skipSpecialTokens: true });
-  // Calls are numbered through the conversation: clients match results to calls by id, whatever the turn.
-  const earlier = messages.reduce((count, { tool_calls }) => count + (tool_calls?.length ?? 0), 0);
-  const parser = new AssistantParser(tokenizer, {
-    startsInReasoning: startsInReasoning(promptIds, tokenizer),
-    toolCalls: options.toolCalls ?? true,
-    callId: (index) => `call_${earlier + index}`,
-  });
+  const decoder = model.tokenizer.newDecoder({ skipSpecialTokens: true });
+  const { parallelToolCalls = true } = options;
   const matcher = new StopStrings(options.stop === undefined ? [] : [options.stop].flat());
   let tokens = 0;
 
@@ -115,6 +131,7 @@ function chatFollower(
       if (part.type !== "text") {
         pushText(out, matcher.flush());
         out.push(part);
+        if (part.type === "tool_call" && !parallelToolCalls) return { parts: out, stop: true };
         continue;
       }
       const { text, stop } = matcher.push(part.text);
@@ -130,7 +147,7 @@ function chatFollower(
     sampled.push(token);
     const early = ++tokens <= (options.minNewTokens ?? 0);
     const parsed = parser.push(id, decoder.push(id));
-    if (ends) parsed.push(...parser.flush(decoder.flush()));
+    if (ends) parsed.push(...parser.flush(decoder.flush(), ends === "length"));
     if (early) return { parts: parsed, stop: false };
     const { parts, stop } = visible(parsed);
     if (ends && !stop) pushText(parts, matcher.flush());
@@ -149,18 +166,17 @@ function pushText(parts: AssistantPart[], text: string): void {
   if (text !== "") parts.push({ type: "text", text });
 }
 
-function toMessage(parts: readonly AssistantPart[]): ChatMessage {
+/** @param cut the call in the middle of which the answer was cut off */
+function toMessage(parts: readonly AssistantPart[], cut: WholeToolCall | undefined): ChatMessage {
   const joined = (type: "text" | "reasoning") => parts.map((part) => (part.type === type ? part.text : "")).join("");
-  const calls = parts.flatMap((part) =>
-    part.type === "tool_call"
-      ? [{ id: part.id, type: "function" as const, function: { name: part.name, arguments: part.arguments } }]
-      : [],
-  );
+  const calls = [...parts.filter((part) => part.type === "tool_call"), ...(cut ? [cut] : [])];
   const reasoning = joined("reasoning");
   return {
     role: "assistant",
     content: joined("text"),
     ...(reasoning !== "" && { reasoning_content: reasoning }),
-    ...(calls.length > 0 && { tool_calls: calls }),
+    ...(calls.length > 0 && {
+      tool_calls: calls.map(({ id, name, arguments: text }) => ({ id, type: "function", function: { name, arguments: text } })),
+    }),
   };
 }

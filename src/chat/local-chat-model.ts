@@ -39,8 +39,9 @@ export class LocalChatModel implements ChatModel {
   }
 
   async *chat(request: ChatRequest): AsyncGenerator<ChatEvent, void> {
-    const { messages, toolCalls = true } = request;
-    const parts = chat(this.#model, messages, { ...toTemplate(request), ...this.#options(request), toolCalls, tokens: true });
+    const { messages, toolCalls, parallelToolCalls, callId } = request;
+    const answering = { toolCalls, parallelToolCalls, callId, tokens: true };
+    const parts = chat(this.#model, messages, { ...toTemplate(request), ...this.#options(request), ...answering });
     const moving = this.#movement.watch(parts);
     for await (const part of moving) {
       if (part.type === "token") yield { type: "token", token: toToken(part.token) };

@@ -259,7 +259,13 @@ test("pasted lines are a message, also if they begin with a slash", async () => 
 });
 
 test("tools: calls are shown, results are typed in, and the model goes on with the last", async () => {
-  const call = (id: string): ChatPart => ({ type: "tool_call", id, name: "weather", arguments: `{"city":"${id}"}` });
+  const call = (id: string): ChatPart => ({
+    type: "tool_call",
+    index: id === "a" ? 0 : 1,
+    id,
+    name: "weather",
+    arguments: `{"city":"${id}"}`,
+  });
   const { model, asked } = scripted([
     [{ type: "reasoning", text: "Hm." }, say("Let me see."), call("a"), call("b")],
     [say("Sunny.")],

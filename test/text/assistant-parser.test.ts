@@ -12,7 +12,7 @@ import { nanoTokenizer, qwen3Tokenizer } from "./tokenizers.ts";
 
 const nano = await nanoTokenizer();
 
-/** The parts of a message that a model wrote as `ids`, neighbours of one type joined. */
+/** The parts of a message that a model wrote as `ids`, neighbours of one type joined, without deltas. */
 function parse(ids: readonly number[], options: AssistantParserOptions = {}): AssistantPart[] {
   const parser = new AssistantParser(nano, options);
   const decoder = nano.newDecoder();
@@ -24,6 +24,7 @@ function join(parts: readonly AssistantPart[]): AssistantPart[] {
   const joined: AssistantPart[] = [];
   for (const part of parts) {
     const last = joined.at(-1);
+    if (part.type === "tool_call_delta") continue;
     if (part.type !== "tool_call" && last?.type === part.type)
       joined[joined.length - 1] = { type: part.type, text: last.text + part.text };
     else joined.push(part);
@@ -35,6 +36,7 @@ const text = (text: string): AssistantPart => ({ type: "text", text });
 const reasoning = (text: string): AssistantPart => ({ type: "reasoning", text });
 const call = (index: number, name: string, args: string): AssistantPart => ({
   type: "tool_call",
+  index,
   id: `call_${index}`,
   name,
   arguments: args,
@@ -118,8 +120,15 @@ test("parts come as soon as they are known", () => {
   assert.equal(parser.push(1, ""), []);
   assert.equal(parser.push(1, "Now\n"), [text("\nNow")]);
   assert.equal(parser.push(id("<tool_call>"), "\ufffd<tool_call>"), [text("\n\ufffd")]); // the decoder gave up on a byte
-  assert.equal(parser.push(1, '{"name": "f", "arguments": {}}'), []);
-  assert.equal(parser.push(id("</tool_call>"), "</tool_call>"), [{ type: "tool_call", id: "id-0", name: "f", arguments: "{}" }]);
+  assert.equal(parser.push(1, '{"name": "f", "arguments": {'), []);
+  const delta = (args: string): AssistantPart => ({ type: "tool_call_delta", index: 0, arguments: args });
+  assert.equal(parser.push(1, '"a'), [{ ...delta(""), id: "id-0", name: "f" }, delta('{"a')]);
+  assert.equal(parser.push(1, '": 1'), [delta('": ')]);
+  assert.equal(parser.push(1, ", "), [delta("1")]);
+  assert.equal(parser.push(1, '"b": 2}}'), [delta(', "b": 2')]);
+  const whole = '{"a": 1, "b": 2}';
+  const last = [delta("}"), { type: "tool_call", index: 0, id: "id-0", name: "f", arguments: whole }];
+  assert.equal(parser.push(id("</tool_call>"), "</tool_call>"), last);
   assert.equal(parser.push(id("<think>"), ""), []); // a decoder may leave the tag's text out
   assert.equal(parser.push(1, "\n"), []);
   assert.equal(parser.push(1, "Hm"), [reasoning("Hm")]);
@@ -174,7 +183,7 @@ test("tool calls are an object with a name and an object of arguments, and nothi
     '{"name": 5, "arguments": {}}',
     '{"name": "f", "arguments": null}',
     '{"name": "f", "arguments": []}',
-    '{"name": "f", "arguments": "{}"}',
+    '{"name": "f", "arguments": ""}',
     '{"name": "f", "arguments": {}} {}',
     '{"name": "f", "arguments": {}, "name": "g"}',
     '{"name": "f", "arguments": {"a": 1}, "arguments": {}}',
