@@ -12,13 +12,6 @@
 
 import { kept } from "./kept";
 
-/**
- * While a tile is computed, what comes next in memory is touched, some bytes at each step, so that it is near when its turn comes: all
- * 32 slots of a head's keys, or values, at the pace of four of its dims for 8 slots. What was read is returned, and of no use, but a read
- * without a result would be left out.
- */
-const AHEAD: usize = 32;
-
 export type Two = u16;
 export type Four = u32;
 
@@ -69,11 +62,9 @@ export type Four = u32;
  * Eight slots of four queries at a time: the eight sums depend on nothing but themselves, so that none waits for another.
  */
 export function scoreTile<T, N>(
-  queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize, ahead: usize,
-): i32 {
+  queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize,
+): void {
   const end = queries + <usize>fours * fourBytes<T>();
-  let touched = ahead;
-  let words = 0;
   for (let eight: usize = 0; eight < 128; eight += 32) {
     let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
     let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
@@ -81,8 +72,7 @@ export function scoreTile<T, N>(
     if (sizeof<T>() == 1) {
       let aBias = a0, bBias = a0;
       const ones = i8x16.splat(1);
-      for (let x = queries; x < end; x += 16, key += 128, touched += AHEAD) {
-        words |= load<i32>(touched);
+      for (let x = queries; x < end; x += 16, key += 128) {
         const a = v128.load(key);
         const b = v128.load(key, 16);
         let code = v128.load32_splat(x);
@@ -114,8 +104,7 @@ export function scoreTile<T, N>(
       b3 = i32x4.sub(b3, bBias);
     } else {
       const high = kept(0xff00ff00, fours);
-      for (let x = queries; x < end; x += 32, key += 128, touched += AHEAD) {
-        words |= load<i32>(touched);
+      for (let x = queries; x < end; x += 32, key += 128) {
         const a = v128.load(key);
         const b = v128.load(key, 16);
         let aTile = even(a);
@@ -175,7 +164,6 @@ export function scoreTile<T, N>(
     scale = v128.load32_splat(queryScales, 12);
     storeScores(to + 384, a3, aScale, b3, bScale, scale);
   }
-  return words;
 }
 
 @inline function storeScores(to: usize, a: v128, aScale: v128, b: v128, bScale: v128, scale: v128): void {
@@ -189,16 +177,12 @@ export function scoreTile<T, N>(
  * @param weights [4 queries][8] fours of codes
  */
 export function valueTile<T, N>(
-  weights: usize, values: usize, fours: i32, rescales: usize, units: usize, sums: usize, ahead: usize,
-): i32 {
+  weights: usize, values: usize, fours: i32, rescales: usize, units: usize, sums: usize,
+): void {
   let sum = sums;
-  let touched = ahead;
-  let words = 0;
   for (const end = values + ((<usize>fours) << 7); values < end; values += 128, sum += 64) {
     if (sizeof<T>() == 1) {
       // All 32 slots of four dims stay in registers for the four queries.
-      words |= load<i32>(touched) | load<i32>(touched, 64);
-      touched += 4 * AHEAD;
       const a = v128.load(values);
       const b = v128.load(values, 16);
       const c = v128.load(values, 32);
@@ -219,8 +203,7 @@ export function valueTile<T, N>(
       let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
       let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
       let w = weights;
-      for (let at = values, end = values + 128; at < end; at += 16, w += 8, touched += AHEAD) {
-        words |= load<i32>(touched);
+      for (let at = values, end = values + 128; at < end; at += 16, w += 8) {
         const a = v128.load(at);
         const b = v128.load(at + next);
         let aTile = even(a);
@@ -263,7 +246,6 @@ export function valueTile<T, N>(
       sum += 64;
     }
   }
-  return words;
 }
 
 @inline function addWideTo<N>(sum: usize, s0: v128, s1: v128, s2: v128, s3: v128, rescales: usize, units: usize): void {

@@ -38,8 +38,7 @@ const WEIGHTS: usize = 1056; // [4][8] fours of codes
 const SUMS: usize = 1312; //    [4][4] f32
 const LARGEST: usize = 1376; // [4][4] f32
 const CONSTANTS: usize = 1440; // of exp.ts
-const TOUCHED: usize = 1648; // what reading ahead has read
-const WORK_BYTES: usize = 1664;
+const WORK_BYTES: usize = 1648;
 
 /** KV heads are taken together, page by page, while their queries are no more tiles than this: about 100 KiB. */
 const TILES_TOGETHER: i32 = 32;
@@ -88,16 +87,13 @@ function attend<T>(
         const values = keys + bytes;
         const group = headOf(kvHead + 1, heads, kvHeads) - headOf(kvHead, heads, kvHeads);
         const tiles = (tokens * group + ROWS - 1) / ROWS;
-        const next = kvHead + 1 < to ? keys + 2 * bytes : block + 1 < blocks ? firstKeys(pages, block + 1, layerBytes, from, bytes) : keys;
         let tile = max(base - slot, 0) * group / ROWS; // the first that sees the block
         const few = tokens * group <= 2;
         const queries = few ? 2 : ROWS;
         let state = work + WORK_BYTES + <usize>((kvHead - from) * headTiles + tile) * tileBytes;
-        let ahead = next;
-        let words = 0;
-        for (; tile < tiles; tile++, state += tileBytes, ahead = keys) {
-          if (few) words |= scoreTile<T, Two>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES, ahead);
-          else words |= scoreTile<T, Four>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES, ahead);
+        for (; tile < tiles; tile++, state += tileBytes) {
+          if (few) scoreTile<T, Two>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
+          else scoreTile<T, Four>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
           const whole = start <= base && slot + tile * ROWS / group >= base + PAGE_SLOTS - 1;
           if (whole) weigh<T>(state, work, values + codes, 0, queries);
           else {
@@ -108,11 +104,9 @@ function attend<T>(
             weigh<T>(state, work, work + VISIBLE, SLOT_BYTES, queries);
           }
           const sums = state + STATE_BYTES + <usize>fours * fourBytes<T>();
-          ahead += bytes;
-          if (few) words |= valueTile<T, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums, ahead);
-          else words |= valueTile<T, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums, ahead);
+          if (few) valueTile<T, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
+          else valueTile<T, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
         }
-        store<i32>(work, words, TOUCHED);
       }
     }
     for (let kvHead = from; kvHead < to; kvHead++) {

@@ -201,7 +201,7 @@ export function attentionScratchBytes(
 export function int8AttentionScratchBytes(tokens: number, heads: number, kvHeads: number, headDim: number): number {
   const headTiles = Math.ceil((tokens * Math.ceil(heads / kvHeads)) / 4);
   const tiles = Math.max(headTiles, Math.min(kvHeads * headTiles, 32));
-  return tiles * (Math.ceil(headDim / 4) * (32 + 64) + 48) + 1664;
+  return tiles * (Math.ceil(headDim / 4) * (32 + 64) + 48) + 1648;
 }
 
 /** The same kernels with the instruction that multiplies bytes unsigned. */
