@@ -105,7 +105,7 @@ function q4Error(weights: Float32Array): number {
 
 function relativeError(b: Backend, weights: Float32Array, cols: number, format: MatrixFormat): Promise<number> {
   const rows = weights.length / cols;
-  const writer = b.createMatrix(rows, cols, format, "f32");
+  const writer = b.createMatrix(rows, cols, format, { type: "f32" });
   writer.write(0, new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength));
   const matrix = writer.finish();
   let read: Promise<Float32Array> | undefined;
@@ -162,7 +162,7 @@ function seconds(run: () => void, repeats: number): number {
 async function speeds(format: MatrixFormat, pattern: Float32Array): Promise<Record<string, string>> {
   const b = await createWasmBackend();
   const bytes = new Uint8Array(Uint16Array.from(new Uint32Array(pattern.buffer), (word) => word >>> 16).buffer);
-  const writer = b.createMatrix(ROWS, COLS, format, "bf16");
+  const writer = b.createMatrix(ROWS, COLS, format, { type: "bf16" });
   const loading = seconds(() => writer.write(0, bytes), 5);
   for (let row = SAMPLE_ROWS; row < ROWS; row += SAMPLE_ROWS) writer.write(row, bytes);
   const matrix = writer.finish();

@@ -8,6 +8,10 @@
  * they were made and are gone when it ends.
  */
 import type { FloatType } from "../core/dtype.ts";
+import type { QuantizedLayout, QuantizedRows } from "../core/quantized.ts";
+import type { Encoding } from "../formats/encoding.ts";
+
+export { type QuantizedRows, type ScaleType, SUPER_COLUMNS } from "../core/quantized.ts";
 
 /** Raised whenever a definition changes bits: what was computed before cannot be gone on with. */
 export const ARITHMETIC = 1;
@@ -17,32 +21,14 @@ export interface Tensor {
   readonly shape: readonly number[];
 }
 
-/** How scales and minimums are held; each of them must be a number of that type. */
-export type ScaleType = "f32" | "f16" | "bf16" | "two-level";
-
-/**
- * Weights as codes of 8 or 4 bits, with one scale (and minimum) per row and group of `group` columns:
- *
- *   int8                   w = code * scale, code -128..127            int8 with minimum   w = code * scale + minimum, code 0..255
- *   int4                   w = (code - 8) * scale, code 0..15          int4 with minimum   w = code * scale + minimum, code 0..15
- */
-export interface QuantizedFormat {
-  readonly type: "int8" | "int4";
-  /** 16, 32, 64 or 128. */
-  readonly group: number;
-  /** Default false. */
-  readonly minimum?: boolean | undefined;
-  /** Default "f16". */
-  readonly scales?: ScaleType | undefined;
+/** Codes of 8 or 4 bits with scales (core/quantized.ts). */
+export interface QuantizedFormat extends QuantizedLayout {
   /** What meets the weights in `matmul`. int8 (default): x quantized in the same groups. f32: x as it is; the weights are widened first. */
   readonly activations?: "int8" | "f32" | undefined;
 }
 
 /** How a matrix operand is stored. */
 export type MatrixFormat = { readonly type: FloatType } | QuantizedFormat;
-
-/** Columns whose scales share an f16 under "two-level". */
-export const SUPER_COLUMNS = 256;
 
 /** A weight operand, [rows, cols] as in the checkpoint (`[out_features, in_features]`). */
 export interface Matrix {
@@ -56,21 +42,12 @@ export interface Vector {
   readonly length: number;
 }
 
-/**
- * Whole rows of a quantized matrix as they are handed over: one code per value; scales and minimums [rows, ceil(cols / group)] f32. Under
- * "two-level" those are [rows, ceil(cols / 256)], and factors [rows, ceil(cols / group)] come beside: a scale is their product.
- */
-export interface QuantizedRows {
-  readonly codes: Int8Array | Uint8Array;
-  readonly scales: Float32Array;
-  readonly factors?: Int8Array | undefined;
-  readonly minimums?: Float32Array | undefined;
-  readonly minimumFactors?: Int8Array | undefined;
-}
-
 /** Takes a matrix in slices of whole rows, in any order, so that no tensor is ever held twice; a backend may repack as they come. */
 export interface MatrixWriter {
-  /** @param rows bytes of the stored type, little-endian, row-major (float formats), or codes with scales (quantized ones) */
+  /**
+   * @param rows bytes of the format, little-endian, row-major (float formats), or codes with scales (quantized ones); of a `source`: bytes
+   *   as formats/encoding.ts says
+   */
   write(firstRow: number, rows: Uint8Array | QuantizedRows): void;
   /** All rows must have been written. */
   finish(): Matrix;
@@ -143,11 +120,12 @@ export interface Backend {
   readonly description: string;
 
   /**
-   * @param source where rows come as bytes of another type than `format`: that type. They are converted to nearest, ties to even, or
-   *   quantized as quantize-weights.ts says. `write` then throws CHECKPOINT_TENSOR for weights that the format cannot come near.
+   * @param source where rows come as a checkpoint stores them: how. What is stored in just this format's layout stays as it is; other
+   *   weights are dequantized, then converted to nearest, ties to even, or quantized as quantize-weights.ts says. `write` then throws
+   *   CHECKPOINT_TENSOR for weights that the format cannot come near, and for scales that are not finite.
    * @param parts the rows are so many equal parts (KV heads), none of which may be divided among threads. Left out: any row may.
    */
-  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType, parts?: number): MatrixWriter;
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: Encoding, parts?: number): MatrixWriter;
   createVector(values: Float32Array): Vector;
   /** @param pages how many there will be at most, where it is known: a backend of several memories shares the layers out by it */
   createKvStore(shape: KvShape, pages?: number): KvStore;

@@ -1,7 +1,10 @@
-/** Rows on their way from the type in which a checkpoint stores them to the format of the matrix they are for. */
-import { bytesPerValue, type FloatType, narrow, widen } from "../core/dtype.ts";
+/** Rows on their way from how a checkpoint stores them to the format of the matrix they are for. */
+import { type FloatType, narrow } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import type { MatrixFormat, MatrixWriter } from "./backend.ts";
+import { type QuantizedLayout, quantizedRows } from "../core/quantized.ts";
+import { decodeRows, dequantizeRows } from "../formats/decode.ts";
+import { cutParts, type Encoding } from "../formats/encoding.ts";
+import type { Matrix, MatrixFormat, MatrixWriter, QuantizedRows } from "./backend.ts";
 import { quantizeWeights } from "./quantize-weights.ts";
 import * as check from "./shapes.ts";
 
@@ -23,22 +26,43 @@ export function requireWithin(weights: Float32Array, type: MatrixFormat["type"],
   throw new Qwen3Error("CHECKPOINT_TENSOR", `${found}; weights that become ${type} are finite and at most ${most} in magnitude`);
 }
 
-/** Takes rows of bytes of type `source`, and hands `writer` what a matrix of `format` is written as. f32 takes every value as it is. */
-export function convertingWriter(
-  writer: MatrixWriter,
-  matrix: { readonly rows: number; readonly cols: number; readonly format: MatrixFormat },
-  source: FloatType,
-): MatrixWriter {
-  const { rows, cols, format } = matrix;
+/**
+ * Takes stored rows, and hands `writer` what a matrix of `format` is written as: codes as they are stored, where the format holds them, else
+ * what their dequantized values become. f32 takes every value as it is.
+ */
+export function convertingWriter(writer: MatrixWriter, matrix: Matrix, source: Encoding): MatrixWriter {
+  const { cols, format } = matrix;
+  const decodes = "group" in format && check.keeps(source, format);
   return {
     write(firstRow, slice) {
-      const count = check.requireRows({ rows, cols, format: { type: source } }, firstRow, slice);
-      for (let row = 0; row < count; row++) {
-        const weights = widen(slice as Uint8Array, source, row * cols * bytesPerValue[source], cols);
-        if (format.type !== "f32") requireWithin(weights, format.type, firstRow + row);
-        writer.write(firstRow + row, "group" in format ? quantizeWeights(weights, format) : narrow(weights, format.type));
+      const count = check.requireStoredRows(matrix, source, firstRow, slice);
+      for (let i = 0; i < count; i++) {
+        const parts = cutParts(source, cols, slice as Uint8Array, count, i, i + 1);
+        const row = firstRow + i;
+        writer.write(
+          row,
+          decodes ? decodedRow(source, parts, format, cols, row) : convertedRow(source, parts, format, cols, row),
+        );
       }
     },
     finish: () => writer.finish(),
   };
+}
+
+function decodedRow(source: Encoding, parts: Uint8Array[], layout: QuantizedLayout, cols: number, row: number): QuantizedRows {
+  const decoded = quantizedRows(layout, 1, cols);
+  decodeRows(source, parts, cols, decoded, row);
+  return decoded;
+}
+
+function convertedRow(
+  source: Encoding,
+  parts: Uint8Array[],
+  format: MatrixFormat,
+  cols: number,
+  row: number,
+): Uint8Array | QuantizedRows {
+  const weights = dequantizeRows(source, parts, 1, cols, row);
+  if (format.type !== "f32") requireWithin(weights, format.type, row);
+  return "group" in format ? quantizeWeights(weights, format) : narrow(weights, format.type as FloatType);
 }

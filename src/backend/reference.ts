@@ -5,8 +5,9 @@
  * computes in f64, which rounds one +, -, *, / or sqrt of f32 values to the same f32 in the end, so `fround` after each is exact.
  * Written to be read: a test oracle first, and fast enough to follow a small model.
  */
-import { type FloatType, widen } from "../core/dtype.ts";
+import { widen } from "../core/dtype.ts";
 import { expF32 } from "../core/math.ts";
+import type { Encoding } from "../formats/encoding.ts";
 import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
 import { convertingWriter } from "./convert-rows.ts";
 import { appendEntry, attendOne, ReferenceKvStore } from "./reference-attention.ts";
@@ -37,7 +38,7 @@ export class ReferenceBackend implements HostBackend {
     return this.#bytes;
   }
 
-  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: Encoding): MatrixWriter {
     check.requireMatrix(rows, cols, format, source);
     const groups = check.groupsOf(format, cols);
     const minimums = "group" in format && format.minimum ? rows * groups : 0;
@@ -70,7 +71,7 @@ export class ReferenceBackend implements HostBackend {
         return matrix;
       },
     };
-    return source === undefined || source === format.type ? writer : convertingWriter(writer, matrix, source);
+    return source === undefined || source.type === format.type ? writer : convertingWriter(writer, matrix, source);
   }
 
   createVector(values: Float32Array): Vector {

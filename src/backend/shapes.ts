@@ -1,6 +1,9 @@
 /** Shape checks that every backend makes in the same words, so that a wrong call fails alike everywhere. */
-import { bf16ToF32, type FloatType, f16ToF32, f32ToBf16, f32ToF16 } from "../core/dtype.ts";
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
+import { sameLayout } from "../core/quantized.ts";
+import { layoutOf } from "../formats/decode.ts";
+import { type Encoding, requireEncodable, rowBytes } from "../formats/encoding.ts";
 import {
   type KvShape,
   type Matrix,
@@ -100,9 +103,10 @@ export function groupsOf(format: MatrixFormat, cols: number): number {
   return "group" in format ? Math.ceil(cols / format.group) : 0;
 }
 
-/** Checks the extents and format of a new matrix. @param source what its rows come as, where that is another type */
-export function requireMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): void {
-  if (source !== undefined && source !== format.type) requireConvertible(format);
+/** Checks the extents and format of a new matrix. @param source how its rows are stored */
+export function requireMatrix(rows: number, cols: number, format: MatrixFormat, source?: Encoding): void {
+  if (source) requireEncodable("createMatrix", source, [rows, cols]);
+  if (source && !keeps(source, format)) requireConvertible(format);
   require(Number.isSafeInteger(rows * cols) && rows > 0 && cols > 0, `createMatrix: extents [${rows}, ${cols}] must be positive`);
   if ("group" in format) {
     require([16, 32, 64, 128].includes(format.group), `createMatrix: group ${format.group} is not 16, 32, 64 or 128`);
@@ -111,6 +115,12 @@ export function requireMatrix(rows: number, cols: number, format: MatrixFormat, 
       scales,
     ), `createMatrix: scales ${scales} are not f32, f16, bf16 or two-level`);
   }
+}
+
+/** True where a format holds what is stored so without loss. */
+export function keeps(source: Encoding, format: MatrixFormat): boolean {
+  const layout = layoutOf(source);
+  return "group" in layout && "group" in format ? sameLayout(layout, format) : layout.type === format.type;
 }
 
 /** Checks that weights of another type can be converted to a format: what quantize-weights.ts chooses is int8 without, int4 with or without minimum. */
@@ -155,8 +165,24 @@ export function requireRows(matrix: Matrix, firstRow: number, rows: Uint8Array |
     require(rows instanceof Uint8Array, `matrix writer: ${format.type} rows are handed over as bytes`);
     count = rows.length / (cols * (format.type === "f32" ? 4 : 2));
   }
-  const fits = Number.isSafeInteger(count) && Number.isSafeInteger(firstRow) && firstRow >= 0 && firstRow + count <= matrix.rows;
-  require(fits, `matrix writer: ${count} rows from row ${firstRow} do not fit [${matrix.rows}, ${cols}]`);
+  return requireRowCount(matrix, firstRow, count);
+}
+
+/** Checks one slice of rows that are stored as `source`, or left out come as `requireRows` has it, and returns how many rows it holds. */
+export function requireStoredRows(
+  matrix: Matrix,
+  source: Encoding | undefined,
+  firstRow: number,
+  slice: Uint8Array | QuantizedRows,
+): number {
+  if (!source) return requireRows(matrix, firstRow, slice);
+  require(slice instanceof Uint8Array, `matrix writer: ${source.type} rows are handed over as bytes`);
+  return requireRowCount(matrix, firstRow, slice.length / rowBytes(source, matrix.cols));
+}
+
+function requireRowCount({ rows, cols }: Matrix, firstRow: number, count: number): number {
+  const fits = Number.isSafeInteger(count) && Number.isSafeInteger(firstRow) && firstRow >= 0 && firstRow + count <= rows;
+  require(fits, `matrix writer: ${count} rows from row ${firstRow} do not fit [${rows}, ${cols}]`);
   return count;
 }
 

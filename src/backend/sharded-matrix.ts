@@ -1,6 +1,6 @@
 /** A matrix whose rows are shared out among the threads of a team; each keeps its own range and passes over the others'. */
-import type { FloatType } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
+import { cutRows, type Encoding } from "../formats/encoding.ts";
 import type { Matrix, MatrixFormat, MatrixWriter, QuantizedRows } from "./backend.ts";
 import * as check from "./shapes.ts";
 
@@ -28,17 +28,19 @@ export function shardedWriter(
   bounds: readonly number[],
   index: number,
   writer: MatrixWriter | undefined,
-  source: FloatType | undefined,
+  source: Encoding | undefined,
 ): MatrixWriter {
-  const stored: MatrixFormat = source === undefined ? format : { type: source };
   const [first, end] = [bounds[index]!, bounds[index + 1]!];
   return {
     range: { first, end },
     write(firstRow, slice) {
-      const count = check.requireRows({ rows, cols, format: stored }, firstRow, slice);
+      const count = check.requireStoredRows({ rows, cols, format }, source, firstRow, slice);
       const [from, to] = [Math.max(first, firstRow), Math.min(end, firstRow + count)];
       if (!writer || from >= to) return;
-      const own = rowsOf(slice, count, from - firstRow, to - firstRow);
+      const own =
+        source && slice instanceof Uint8Array
+          ? cutRows(source, cols, slice, count, from - firstRow, to - firstRow)
+          : rowsOf(slice, count, from - firstRow, to - firstRow);
       try {
         writer.write(from - first, own);
       } catch (cause) {

@@ -8,7 +8,7 @@
  *
  * Every thread must make the same calls in the same order. Results are read by the first one.
  */
-import type { FloatType } from "../core/dtype.ts";
+import type { Encoding } from "../formats/encoding.ts";
 import type {
   Backend,
   HostBackend,
@@ -64,7 +64,7 @@ export class ShardedBackend implements Backend {
     return this.#inner.bytesInUse;
   }
 
-  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType, parts?: number): MatrixWriter {
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: Encoding, parts?: number): MatrixWriter {
     check.requireMatrix(rows, cols, format, source);
     const { index, count } = this.#link;
     const bounds = partition(rows, parts === undefined ? BLOCK_ROWS : rows / parts, count);

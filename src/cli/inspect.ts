@@ -5,6 +5,7 @@ import { planOptions } from "../engine/model-options.ts";
 import { type MemoryPlan, memoryPlan } from "../engine/plan.ts";
 import { loadTokenizer } from "../engine/tokenizer-files.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { encodingName } from "../formats/encoding.ts";
 import type { ModelConfig, WeightType } from "../index.ts";
 import { resolveSampling, type SamplingParams } from "../sampler/params.ts";
 import type { InfoValues } from "./commands.ts";
@@ -58,7 +59,7 @@ export async function inspect(checkpoint: Checkpoint, values: InfoValues): Promi
     architecture: config,
     parameters: stored.reduce((sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1), 0),
     tensors: tensors.size,
-    dtypes: [...new Set(stored.map(({ dtype }) => dtype))],
+    dtypes: [...new Set(stored.map(({ encoding }) => encodingName(encoding)))],
     storedBytes: checkpoint.tensorBytes,
     tokenizer: tokenizer ? { tokens: tokenizer.vocabSize } : null,
     sampling,
@@ -68,7 +69,7 @@ export async function inspect(checkpoint: Checkpoint, values: InfoValues): Promi
 }
 
 async function memoryOf(checkpoint: Checkpoint, values: InfoValues): Promise<Info["memory"]> {
-  const options = await planOptions(toModelOptions(values));
+  const options = await planOptions(checkpoint, toModelOptions(values));
   const longest = checkpoint.config.max_position_embeddings;
   const need = (context: number, kvCache: KvType): ContextNeed => {
     const plan = memoryPlan(checkpoint, { ...options, kvCache, maxModelLen: context });

@@ -2,12 +2,13 @@
 import { ARITHMETIC, type KvType } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { ModelConfig } from "../formats/config.ts";
+import { encodingName } from "../formats/encoding.ts";
 import { type ActivationType, quantizes, type WeightOptions } from "../model/weight-format.ts";
 
 export interface CacheOrigin {
   readonly arithmetic: number;
   readonly config: ComputedConfig;
-  /** What weights are held as: types as stored, joined by "+", or the one that all become. */
+  /** What weights are held as: encodings as stored, joined by "+", or the type that all become. */
   readonly weights: string;
   readonly activations: ActivationType;
   readonly kvCache: KvType;
@@ -36,7 +37,7 @@ export async function cacheOrigin(
 ): Promise<CacheOrigin> {
   const { weights = "auto", activations = "int8", kvCache } = options;
   const { eos_token_id: _, bos_token_id: __, ...computed } = config;
-  const stored = new Set(Array.from(tensors.values(), ({ dtype }) => dtype));
+  const stored = new Set(Array.from(tensors.values(), ({ encoding }) => encodingName(encoding)));
   const last = config.vocab_size - 1;
   const hidden = await compute(Array.from({ length: PROBE_TOKENS }, (_, i) => Math.floor((i * last) / (PROBE_TOKENS - 1))));
   const numbers = hidden.slice(-config.hidden_size).subarray(0, PROBE_NUMBERS);
@@ -44,7 +45,7 @@ export async function cacheOrigin(
     arithmetic: ARITHMETIC,
     config: computed,
     weights: weights === "auto" ? [...stored].sort().join("+") : weights,
-    activations: quantizes(options) ? activations : "f32",
+    activations: quantizes(tensors.values(), options) ? activations : "f32",
     kvCache,
     probe: Array.from(new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length)),
   };

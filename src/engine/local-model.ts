@@ -76,7 +76,13 @@ export class LocalModel {
     this.executor = executor;
     const queue = new StepQueue();
     this.#runner = new Runner(executor, checkpoint.config, maxBatchedTokens, queue);
-    this.#saved = new SavedCaches(checkpoint, { ...options, kvCache: kvTypeOf(options) }, this.kvPool, this.#runner, queue);
+    this.#saved = new SavedCaches(
+      checkpoint,
+      { ...options, kvCache: kvTypeOf(checkpoint, options) },
+      this.kvPool,
+      this.#runner,
+      queue,
+    );
     const vocabSize = checkpoint.config.vocab_size;
     this.#engine = new Engine(executor, this.kvPool, { maxBatchedTokens, maxSequences, vocabSize }, queue);
   }
@@ -86,12 +92,12 @@ export class LocalModel {
     requireModelOptions(options);
     const checkpoint = await openCheckpoint(location, signal ? { signal } : {});
     try {
-      const plan = memoryPlan(checkpoint, await planOptions(options));
+      const plan = memoryPlan(checkpoint, await planOptions(checkpoint, options));
       requireFit(plan, checkpoint.config);
       options.onPlan?.(plan);
       const tokenizing = tokenizerOrReason(checkpoint); // while weights are being read
       tokenizing.catch(() => undefined); // told where it is needed
-      const executor = await openExecutor(checkpoint, plan, { ...options, kvCache: kvTypeOf(options) });
+      const executor = await openExecutor(checkpoint, plan, { ...options, kvCache: kvTypeOf(checkpoint, options) });
       try {
         return new LocalModel(checkpoint, executor, options, plan, await tokenizing);
       } catch (error) {

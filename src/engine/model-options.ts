@@ -3,6 +3,7 @@ import type { KvType } from "../backend/backend.ts";
 import type { WasmOptions } from "../backend/wasm/open.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
 import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from "../model/weight-format.ts";
 import type { LoadProgress } from "../model/weights.ts";
 import { DEFAULT_BATCHED_TOKENS, type MemoryPlan, type memoryPlan } from "./plan.ts";
@@ -39,12 +40,15 @@ export interface ModelOptions extends WeightOptions {
 
 const KV_TYPES: readonly KvType[] = ["f32", "f16", "int8"];
 
-export function kvTypeOf(options: ModelOptions): KvType {
-  return options.kvCache ?? (quantizes(options) ? "int8" : "f16");
+export function kvTypeOf({ tensors }: Pick<Checkpoint, "tensors">, options: ModelOptions): KvType {
+  return options.kvCache ?? (quantizes(tensors.values(), options) ? "int8" : "f16");
 }
 
-/** What the options and the host say about memory. */
-export async function planOptions(options: ModelOptions): Promise<Parameters<typeof memoryPlan>[1]> {
+/** What the checkpoint, the options and the host say about memory. */
+export async function planOptions(
+  checkpoint: Pick<Checkpoint, "tensors">,
+  options: ModelOptions,
+): Promise<Parameters<typeof memoryPlan>[1]> {
   const { backend = "wasm", weights = "auto", maxBatchedTokens = DEFAULT_BATCHED_TOKENS, maxModelLen } = options;
   const host = detectHost();
   const machineBytes = await host.totalMemoryBytes();
@@ -53,7 +57,8 @@ export async function planOptions(options: ModelOptions): Promise<Parameters<typ
   const budgetBytes = Math.floor(Math.min(wanted, most));
   const threads = hasThreads(host) ? options.threads : 1;
   const processors = await host.processors();
-  return { backend, weights, kvCache: kvTypeOf(options), budgetBytes, maxBatchedTokens, maxModelLen, threads, processors };
+  const kvCache = kvTypeOf(checkpoint, options);
+  return { backend, weights, kvCache, budgetBytes, maxBatchedTokens, maxModelLen, threads, processors };
 }
 
 const GIB = 1024 * 1024 * 1024;

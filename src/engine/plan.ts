@@ -161,10 +161,10 @@ function defaultThreads(checkpoint: Pick<Checkpoint, "config" | "tensors">, opti
 /** Matrices are shared out among threads, vectors are in each. */
 function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, { backend, weights }: PlanOptions, threads: number): number {
   let bytes = 0;
-  for (const { shape, dtype } of tensors.values()) {
+  for (const { shape, encoding } of tensors.values()) {
     const [rows = 0, cols] = shape;
     if (cols === undefined) bytes += rows * 4 * threads;
-    else bytes += backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(dtype, { weights }));
+    else bytes += backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(encoding, { weights }));
   }
   return bytes;
 }

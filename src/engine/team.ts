@@ -71,9 +71,9 @@ export class TeamExecutor implements Executor {
 function openRequest(checkpoint: Checkpoint, options: TeamOptions, memory: SharedArrayBuffer, index: number): OpenRequest {
   const { count, patient, kernels, limits, planned, kvCache, mostPages, weights, activations } = options;
   const { name, config, tensorBytes } = checkpoint;
-  const tensors = Array.from(checkpoint.tensors.values(), ({ name, dtype, shape, byteLength }) => ({
+  const tensors = Array.from(checkpoint.tensors.values(), ({ name, encoding, shape, byteLength }) => ({
     name,
-    dtype,
+    encoding,
     shape,
     byteLength,
   }));

@@ -2,23 +2,23 @@
  * A checkpoint as people have it: a folder with config.json, safetensors in one file or in shards, and side files. Opening it
  * reads and checks everything but the weights; those stream in slices of rows when they are asked for.
  */
-import type { FloatType } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { type ModelConfig, parseModelConfig } from "./config.ts";
+import type { Encoding } from "./encoding.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation-config.ts";
 import { type Json, parseJson } from "./json.ts";
 import { OpenFiles } from "./open-files.ts";
 import { selectTensors, storedHeadDim } from "./qwen3-tensors.ts";
-import { readRange } from "./range.ts";
-import { readTensorList, type StoredTensor } from "./shards.ts";
-import { type ReadRowRange, slices } from "./slices.ts";
+import { readTensorList } from "./shards.ts";
 import { type CheckpointSource, openFolder } from "./source.ts";
+import { storedRows } from "./stored-rows.ts";
 
 export interface CheckpointTensor {
   /** The canonical name, with `model.` in front also where the file leaves it out. */
   readonly name: string;
-  readonly dtype: FloatType;
+  readonly encoding: Encoding;
   readonly shape: readonly number[];
+  /** Of all rows as they are handed over. */
   readonly byteLength: number;
   /**
    * Whole rows (of the first dimension) in slices of at most `sliceBytes` (default 8 MiB, at least one row), in order: all of them, or
@@ -38,6 +38,7 @@ export interface RowOptions {
 
 export interface TensorSlice {
   readonly firstRow: number;
+  /** Rows, each part of the encoding behind the one before (encoding.ts). */
   readonly bytes: Uint8Array;
 }
 
@@ -47,7 +48,7 @@ export interface Checkpoint {
   readonly generationConfig: GenerationConfig;
   /** Exactly `expectedTensors(config)`: names and shapes are checked. */
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
-  /** Bytes of all tensors as stored. */
+  /** Bytes of all tensors, as they are handed over. */
   readonly tensorBytes: number;
   /** Bytes of a small side file (tokenizer.json ...), undefined where absent; a file above `limitBytes` (64 MiB) is refused. */
   file(name: string, options?: { limitBytes?: number; signal?: AbortSignal }): Promise<Uint8Array | undefined>;
@@ -75,7 +76,7 @@ export async function openCheckpoint(
     const config = parseModelConfig(configJson, "config.json", storedHeadDim(stored));
     const generationConfig = parseGenerationConfig(await readJson(files, "generation_config.json", signal), config);
     const tensors = new Map<string, CheckpointTensor>();
-    for (const [name, tensor] of selectTensors(config, stored.values())) tensors.set(name, streamed(name, tensor, files));
+    for (const [name, tensor] of selectTensors(config, stored.values())) tensors.set(name, storedRows(name, tensor, files));
     return {
       name: folder.name,
       config,
@@ -94,18 +95,4 @@ export async function openCheckpoint(
 async function readJson(files: OpenFiles, name: string, signal: AbortSignal | undefined): Promise<Json | undefined> {
   const bytes = await files.readWhole(name, CONFIG_BYTES, signal);
   return bytes && parseJson(bytes, name, "CHECKPOINT_FILE");
-}
-
-function streamed(name: string, tensor: StoredTensor & { readonly dtype: FloatType }, files: OpenFiles): CheckpointTensor {
-  const { dtype, shape, byteLength, byteOffset, source } = tensor;
-  const rowCount = shape[0]!; // selectTensors has checked: one or two dimensions, none of them 0
-  const rowBytes = byteLength / rowCount;
-  const read: ReadRowRange = async (first, end, signal, into) => {
-    files.checkOpen();
-    const bytes = await readRange(source, byteOffset + first * rowBytes, (end - first) * rowBytes, signal, into);
-    const { buffer } = bytes;
-    const isWhole = buffer === into || bytes.byteLength === buffer.byteLength; // else others may have something beside it
-    return { bytes, spare: isWhole && buffer instanceof ArrayBuffer ? buffer : undefined };
-  };
-  return { name, dtype, shape, byteLength, rows: (options) => slices(rowCount, rowBytes, read, options) };
 }

@@ -1,9 +1,12 @@
 /** The tensors of a dense Qwen3 checkpoint: names, shapes, and which of a file's tensors they are. */
-import { bytesPerValue, type FloatType } from "../core/dtype.ts";
+import { bytesPerValue } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { ModelConfig } from "./config.ts";
+import { type Encoding, requireEncodable } from "./encoding.ts";
 import { shown } from "./json.ts";
-import type { TensorInfo } from "./safetensors.ts";
+import type { EncodedTensor } from "./stored-rows.ts";
+
+type TensorInfo = Pick<EncodedTensor, "name" | "shape" | "encoding" | "dtype">;
 
 const INV_FREQ = /^model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq$/;
 const WITHOUT_PREFIX = /^(embed_tokens|layers|norm|rotary_emb)\./;
@@ -34,7 +37,7 @@ export function expectedTensors(config: ModelConfig): Map<string, readonly numbe
 }
 
 /** `head_dim` as layer 0's query norm has it, for a config that leaves it out; undefined where there is no such vector. */
-export function storedHeadDim(stored: ReadonlyMap<string, TensorInfo>): number | undefined {
+export function storedHeadDim(stored: ReadonlyMap<string, Pick<EncodedTensor, "shape">>): number | undefined {
   const name = "layers.0.self_attn.q_norm.weight";
   const shape = (stored.get(`model.${name}`) ?? stored.get(name))?.shape;
   return shape?.length === 1 ? shape[0] : undefined;
@@ -49,17 +52,18 @@ export function storedHeadDim(stored: ReadonlyMap<string, TensorInfo>): number |
 export function selectTensors<T extends TensorInfo>(
   config: ModelConfig,
   stored: Iterable<T>,
-): Map<string, T & { dtype: FloatType }> {
+): Map<string, T & { readonly encoding: Encoding }> {
   const found = canonicalTensors(stored);
   const expected = expectedTensors(config);
-  const selected = new Map<string, T & { dtype: FloatType }>();
+  const selected = new Map<string, T & { readonly encoding: Encoding }>();
   for (const [name, shape] of expected) {
     const tensor = found.get(name);
     if (!tensor) return refuse(`${name} ${shown(shape)} is missing`);
     checkShape(tensor, shape);
-    if (!isFloat(tensor))
-      return refuse(`${shown(tensor.name)} has dtype ${tensor.dtype}; supported: ${Object.keys(bytesPerValue).join(", ")}`);
-    selected.set(name, tensor);
+    const { encoding, dtype } = tensor;
+    if (!encoding) return refuse(`${shown(tensor.name)} has dtype ${dtype}; supported: ${Object.keys(bytesPerValue).join(", ")}`);
+    requireEncodable(tensor.name, encoding, shape);
+    selected.set(name, { ...tensor, encoding });
   }
   for (const [name, tensor] of found) {
     if (expected.has(name) || INV_FREQ.test(name)) continue;
@@ -84,10 +88,6 @@ function canonicalTensors<T extends TensorInfo>(stored: Iterable<T>): Map<string
 function checkShape(tensor: TensorInfo, shape: readonly number[]): void {
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i]))
     refuse(`${shown(tensor.name)} has shape ${shown(tensor.shape)}; config.json asks for ${shown(shape)}`);
-}
-
-function isFloat<T extends TensorInfo>(tensor: T): tensor is T & { dtype: FloatType } {
-  return tensor.dtype in bytesPerValue;
 }
 
 function refuse(problem: string): never {

@@ -9,17 +9,14 @@ import type { OpenFiles } from "./open-files.ts";
 import { isFileName, readRange } from "./range.ts";
 import { MAX_HEADER_BYTES, parseSafetensorsHeader, type TensorInfo } from "./safetensors.ts";
 import type { ByteSource } from "./source.ts";
+import type { EncodedTensor } from "./stored-rows.ts";
 
 export const SINGLE_FILE = "model.safetensors";
 export const INDEX_FILE = "model.safetensors.index.json";
 const MAX_SHARDS = 1024; // each stays open; the largest published checkpoints of any kind have a few hundred
 
-export interface StoredTensor extends TensorInfo {
-  readonly source: ByteSource;
-}
-
 /** The tensors of all files by their names in the files. */
-export async function readTensorList(files: OpenFiles, signal?: AbortSignal): Promise<Map<string, StoredTensor>> {
+export async function readTensorList(files: OpenFiles, signal?: AbortSignal): Promise<Map<string, EncodedTensor>> {
   const index = await files.open(INDEX_FILE, signal);
   if (index) return readShards(await readIndex(index, signal), files, signal);
   const source = await files.openRequired(SINGLE_FILE, `and so is ${INDEX_FILE}; only safetensors checkpoints are read`, signal);
@@ -48,8 +45,8 @@ async function readShards(
   shards: ReadonlyMap<string, ReadonlySet<string>>,
   files: OpenFiles,
   signal: AbortSignal | undefined,
-): Promise<Map<string, StoredTensor>> {
-  const all = new Map<string, StoredTensor>();
+): Promise<Map<string, EncodedTensor>> {
+  const all = new Map<string, EncodedTensor>();
   for (const [file, names] of shards) {
     const source = await files.openRequired(file, `though ${INDEX_FILE} names it`, signal);
     const tensors = await tensorsOf(source, signal);
@@ -63,9 +60,14 @@ async function readShards(
   return all;
 }
 
-async function tensorsOf(source: ByteSource, signal: AbortSignal | undefined): Promise<Map<string, StoredTensor>> {
+async function tensorsOf(source: ByteSource, signal: AbortSignal | undefined): Promise<Map<string, EncodedTensor>> {
   const { tensors } = await parseSafetensorsHeader(source, signal);
-  return new Map([...tensors].map(([name, info]) => [name, { ...info, source }]));
+  return new Map([...tensors].map(([name, info]) => [name, encoded(info, source)]));
+}
+
+function encoded({ name, shape, dtype, byteOffset }: TensorInfo, source: ByteSource): EncodedTensor {
+  const encoding = dtype === "f32" || dtype === "f16" || dtype === "bf16" ? { type: dtype } : undefined;
+  return { name, shape, dtype, encoding, parts: [{ source, byteOffset }] };
 }
 
 function refuse(source: ByteSource, problem: string): never {

@@ -4,9 +4,9 @@
  * Tensors stream in slices of rows to the place where the backend uses them; nothing is held twice. A tied lm_head is the embedding.
  */
 import type { Backend, Matrix, MatrixWriter, Vector } from "../backend/backend.ts";
-import { widen } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint, CheckpointTensor } from "../formats/checkpoint.ts";
+import { dequantizeRows } from "../formats/decode.ts";
 import { type WeightOptions, weightFormat } from "./weight-format.ts";
 
 /** y = x W^T, plus the low-rank update x A^T B^T of an adapter where one is attached (alpha / rank already folded into B). */
@@ -93,7 +93,7 @@ export async function loadWeights(
   const linear = async (name: string, parts?: number): Promise<Linear> => {
     const tensor = stored(name);
     const [rows = 0, cols = 0] = tensor.shape;
-    const writer = backend.createMatrix(rows, cols, weightFormat(tensor.dtype, options), tensor.dtype, parts);
+    const writer = backend.createMatrix(rows, cols, weightFormat(tensor.encoding, options), tensor.encoding, parts);
     for await (const { firstRow, bytes } of slices(tensor, writer.range)) named(tensor.name, () => writer.write(firstRow, bytes));
     return { name, weight: writer.finish() };
   };
@@ -101,7 +101,7 @@ export async function loadWeights(
     const tensor = stored(name);
     const gains = new Float32Array(tensor.shape[0] ?? 0);
     for await (const { firstRow, bytes } of slices(tensor))
-      gains.set(widen(bytes, tensor.dtype, 0, bytes.length / (tensor.byteLength / gains.length)), firstRow);
+      gains.set(dequantizeRows(tensor.encoding, [bytes], bytes.length / (tensor.byteLength / gains.length), 1), firstRow);
     return { name, weight: backend.createVector(gains) };
   };
   const decoderLayer = async (name: string): Promise<DecoderLayer> => ({

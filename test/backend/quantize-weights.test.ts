@@ -190,7 +190,7 @@ async function held(
   source: FloatType,
   format: Parameters<Backend["createMatrix"]>[2],
 ) {
-  const writer = b.createMatrix(2, cols, format, source);
+  const writer = b.createMatrix(2, cols, format, { type: source });
   const rowBytes = bytes.length / 2;
   writer.write(1, bytes.subarray(rowBytes));
   writer.write(0, bytes.subarray(0, rowBytes));
@@ -236,7 +236,7 @@ test("weights that a format cannot come near are refused by place, with what is 
       for (const value of [...wrong, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
         const weights = new Float32Array(4 * cols).fill(0.5);
         weights[2 * cols + 36] = value;
-        const writer = b.createMatrix(8, cols, format, "f32");
+        const writer = b.createMatrix(8, cols, format, { type: "f32" });
         try {
           writer.write(3, new Uint8Array(weights.buffer));
           assert.unreachable(`${value} became ${format.type}`);

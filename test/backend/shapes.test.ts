@@ -50,12 +50,12 @@ const cases: readonly Case[] = [
   [
     "int8 with a minimum, of floats",
     /not quantized to int8 with a minimum/,
-    (b) => b.createMatrix(4, 32, { type: "int8", group: 32, minimum: true }, "bf16"),
+    (b) => b.createMatrix(4, 32, { type: "int8", group: 32, minimum: true }, { type: "bf16" }),
   ],
   [
     "two levels of scales, of floats",
     /not quantized with scales of two-level/,
-    (b) => b.createMatrix(4, 32, { type: "int4", group: 32, scales: "two-level" }, "f32"),
+    (b) => b.createMatrix(4, 32, { type: "int4", group: 32, scales: "two-level" }, { type: "f32" }),
   ],
   [
     "codes for floats",

@@ -148,7 +148,7 @@ test("rows of others are passed over, in every format, and an error names the ro
   quantized.write(0, { codes: new Uint8Array(320), scales: new Float32Array(20), minimums: new Float32Array(20) });
   assert.is(quantized.finish().cols, 16);
 
-  const narrowed = team.createMatrix(16, 1, { type: "f16" }, "f32");
+  const narrowed = team.createMatrix(16, 1, { type: "f16" }, { type: "f32" });
   const rows = new Float32Array(16).fill(1);
   rows[9] = 1e9;
   const bytes = new Uint8Array(rows.buffer);

@@ -68,8 +68,8 @@ test("weights count as they are held: quantized ones in blocks of 4 rows and who
     ["auto", "f16"],
     ["bf16", "f16"],
   ] as const)
-    assert.is((await planOptions({ weights })).kvCache, kvCache);
-  assert.is((await planOptions({ weights: "int4", kvCache: "f32" })).kvCache, "f32");
+    assert.is((await planOptions(checkpoint, { weights })).kvCache, kvCache);
+  assert.is((await planOptions(checkpoint, { weights: "int4", kvCache: "f32" })).kvCache, "f32");
   const model = await Qwen3.fromPretrained(nanoPath, { weights: "int4", maxModelLen: 1024 });
   assert.is(model.plan.weightBytes, weightBytes("int4"));
   assert.is(model.plan.kvBytesPerToken, 5 * 2 * 2 * (64 + 4));

@@ -260,7 +260,7 @@ test("where threads cannot be started, one computes, unless several were asked f
   };
   const checkpoint = await openCheckpoint(golden);
   const options = { maxModelLen: 64, kvCache: "f16" } as const;
-  const plan = memoryPlan(checkpoint, { ...(await planOptions(options)), threads: 3 });
+  const plan = memoryPlan(checkpoint, { ...(await planOptions(checkpoint, options)), threads: 3 });
   for (const start of [refusing, silent]) {
     await rejects(openExecutor(checkpoint, plan, { ...options, threads: 3 }, start), "BACKEND_UNAVAILABLE", /cannot be started/);
     const executor = await openExecutor(checkpoint, plan, options, start);

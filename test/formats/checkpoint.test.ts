@@ -51,7 +51,7 @@ test("a tiny checkpoint: config, tensors, bytes", async () => {
   for (const { name, data } of tinyTensors()) {
     const tensor = checkpoint.tensors.get(name)!;
     assert.is(tensor.name, name);
-    assert.is(tensor.dtype, "f32");
+    assert.equal(tensor.encoding, { type: "f32" });
     assert.equal(await whole(tensor), data);
   }
 });
@@ -88,7 +88,7 @@ test("the golden checkpoints and nano, from their folders", async () => {
       .filter((name) => folder !== "sharded-bf16" || name !== "lm_head.weight");
     assert.equal([...checkpoint.tensors.keys()].sort(), names.sort(), folder);
     assert.is(checkpoint.tensors.size, count, folder);
-    for (const tensor of checkpoint.tensors.values()) assert.is(tensor.dtype, dtype);
+    for (const tensor of checkpoint.tensors.values()) assert.equal(tensor.encoding, { type: dtype });
     assert.is(checkpoint.tensors.has("lm_head.weight"), folder === "mqa-untied-f32");
     assert.equal(checkpoint.generationConfig, { do_sample: true, temperature: 0.7, top_k: 20, top_p: 0.8, eos_token_id: [2, 1] });
     for (const tensor of checkpoint.tensors.values()) assert.equal(await whole(tensor, 777), await whole(tensor), tensor.name);
@@ -161,9 +161,9 @@ test("types may differ from tensor to tensor", async () => {
     shape.length === 1 ? testTensor(name, shape, "F32", 4) : testTensor(name, shape, name.includes("mlp") ? "F16" : "BF16", 2),
   );
   const checkpoint = await open(tinyFiles(tensors));
-  assert.is(checkpoint.tensors.get("model.norm.weight")?.dtype, "f32");
-  assert.is(checkpoint.tensors.get("model.layers.0.mlp.up_proj.weight")?.dtype, "f16");
-  assert.is(checkpoint.tensors.get("model.embed_tokens.weight")?.dtype, "bf16");
+  assert.equal(checkpoint.tensors.get("model.norm.weight")?.encoding, { type: "f32" });
+  assert.equal(checkpoint.tensors.get("model.layers.0.mlp.up_proj.weight")?.encoding, { type: "f16" });
+  assert.equal(checkpoint.tensors.get("model.embed_tokens.weight")?.encoding, { type: "bf16" });
 });
 
 const without = (name: string) => tinyTensors().filter((tensor) => tensor.name !== name);

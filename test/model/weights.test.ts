@@ -76,9 +76,9 @@ for (const name of SMALL)
 
 test("auto keeps what is stored; the cache is int8 with quantized weights, and f16 otherwise", async () => {
   for (const stored of ["f32", "f16", "bf16"] as const) {
-    assert.equal(weightFormat(stored, {}), { type: stored });
-    assert.equal(weightFormat(stored, { weights: "f16" }), { type: "f16" });
-    assert.is((weightFormat(stored, { weights: "int8" }) as { group: number }).group, WEIGHT_GROUP.int8);
+    assert.equal(weightFormat({ type: stored }, {}), { type: stored });
+    assert.equal(weightFormat({ type: stored }, { weights: "f16" }), { type: "f16" });
+    assert.is((weightFormat({ type: stored }, { weights: "int8" }) as { group: number }).group, WEIGHT_GROUP.int8);
   }
   const name = "gqa-bf16";
   assert.ok(same(await logits(name, {}), await logits(name, { weights: "bf16", kvCache: "f16" })));

@@ -5,11 +5,11 @@
  * what a kernel needs beside its operands is in one scratch span that every operation uses anew. What one memory cannot hold lies in
  * several (instances.ts).
  */
-import type { FloatType } from "../../core/dtype.ts";
+import type { Encoding } from "../../formats/encoding.ts";
 import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "../backend.ts";
 import * as check from "../shapes.ts";
 import { Arena, ArenaTensor } from "./arena.ts";
-import { convertingWriter } from "./converting-writer.ts";
+import { convertingWriter, decodingWriter } from "./converting-writer.ts";
 import { runIn } from "./instance.ts";
 import { type InstanceOptions, type Instantiate, WasmInstances } from "./instances.ts";
 import { EXP_CONSTANTS_BYTES, type Kernels } from "./kernels.ts";
@@ -49,12 +49,13 @@ export class WasmBackend implements HostBackend {
     return this.#arena.peakBytes;
   }
 
-  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: FloatType): MatrixWriter {
+  createMatrix(rows: number, cols: number, format: MatrixFormat, source?: Encoding): MatrixWriter {
     check.requireMatrix(rows, cols, format, source);
     this.#requireOpen();
     const matrix = new WasmMatrix((bytes) => this.instances.place(bytes), rows, cols, format);
     const { kernels, scratch } = matrix.instance;
-    if (source === undefined || source === format.type) return matrixWriter(kernels, matrix, scratch);
+    if (source === undefined || source.type === format.type) return matrixWriter(kernels, matrix, scratch);
+    if ("group" in format && check.keeps(source, format)) return decodingWriter(kernels, matrix, source, format, scratch);
     return convertingWriter(kernels, matrix, source, scratch);
   }
 

@@ -1,13 +1,16 @@
 /**
- * Rows of a checkpoint's type into a wasm matrix of another: copied to scratch in panels, widened, narrowed or quantized row by row,
- * and packed from there. Bit for bit what convert-rows.ts does.
+ * Stored rows into a wasm matrix of another type, row by row, by way of scratch: decoded and packed, or widened and then narrowed or
+ * quantized, and packed. Bit for bit what convert-rows.ts does.
  */
 import { bytesPerValue, type FloatType } from "../../core/dtype.ts";
-import type { MatrixWriter } from "../backend.ts";
+import { quantizedRows } from "../../core/quantized.ts";
+import { decodeRows, dequantizeRows } from "../../formats/decode.ts";
+import { cutParts, type Encoding, isFloat } from "../../formats/encoding.ts";
+import type { MatrixWriter, QuantizedFormat } from "../backend.ts";
 import { LARGEST_WEIGHT, requireWithin } from "../convert-rows.ts";
 import * as check from "../shapes.ts";
 import type { Kernels } from "./kernels.ts";
-import { packCodes, packScales, type WasmMatrix } from "./matrix.ts";
+import { packCodes, packRows, packScales, type WasmMatrix } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 
 /** Stored bytes that are copied at once: some rows, which stay in a core's cache until they are converted. */
@@ -17,22 +20,56 @@ const PANEL_BYTES = 65536;
 export function convertingWriter(
   kernels: Kernels,
   matrix: WasmMatrix,
-  source: FloatType,
+  source: Encoding,
   scratch: (bytes: number) => number,
 ): MatrixWriter {
   const { memory, cols } = matrix;
   const written = check.rowLedger(matrix.rows);
-  const rowBytes = cols * bytesPerValue[source];
+  const type = isFloat(source) ? source.type : "f32";
+  const rowBytes = cols * bytesPerValue[type];
   const panelRows = Math.max(1, Math.floor(PANEL_BYTES / rowBytes));
   return {
     write(firstRow, slice) {
-      const count = check.requireRows({ rows: matrix.rows, cols, format: { type: source } }, firstRow, slice);
+      const count = check.requireStoredRows(matrix, source, firstRow, slice);
       for (let begin = 0; begin < count; begin += panelRows) {
         const rows = Math.min(panelRows, count - begin);
         const panel = scratch(aligned(rows * rowBytes) + rowScratchBytes(matrix));
-        memory.u8.set((slice as Uint8Array).subarray(begin * rowBytes, (begin + rows) * rowBytes), panel);
+        const parts = cutParts(source, cols, slice as Uint8Array, count, begin, begin + rows);
+        if (isFloat(source)) memory.u8.set(parts[0]!, panel);
+        else memory.floats(panel, rows * cols).set(dequantizeRows(source, parts, rows, cols, firstRow + begin));
         const rest = panel + aligned(rows * rowBytes);
-        for (let i = 0; i < rows; i++) convertRow(kernels, matrix, firstRow + begin + i, source, panel + i * rowBytes, rest);
+        for (let i = 0; i < rows; i++) convertRow(kernels, matrix, firstRow + begin + i, type, panel + i * rowBytes, rest);
+      }
+      written.add(firstRow, count);
+    },
+    finish() {
+      written.requireAll();
+      return matrix;
+    },
+  };
+}
+
+/** Rows of codes and scales that the matrix holds without loss. @param scratch gives the address of at least so many bytes */
+export function decodingWriter(
+  kernels: Kernels,
+  matrix: WasmMatrix,
+  source: Encoding,
+  format: QuantizedFormat,
+  scratch: (bytes: number) => number,
+): MatrixWriter {
+  const { cols } = matrix;
+  const written = check.rowLedger(matrix.rows);
+  const panelRows = Math.max(1, Math.floor(PANEL_BYTES / cols));
+  const decoded = quantizedRows(format, panelRows, cols);
+  return {
+    write(firstRow, slice) {
+      const count = check.requireStoredRows(matrix, source, firstRow, slice);
+      for (let begin = 0; begin < count; begin += panelRows) {
+        const rows = Math.min(panelRows, count - begin);
+        const parts = cutParts(source, cols, slice as Uint8Array, count, begin, begin + rows);
+        const panel = rows === panelRows ? decoded : quantizedRows(format, rows, cols);
+        decodeRows(source, parts, cols, panel, firstRow + begin);
+        packRows(kernels, matrix, format, firstRow + begin, rows, panel, scratch);
       }
       written.add(firstRow, count);
     },
@@ -53,7 +90,8 @@ function convertRow(k: Kernels, matrix: WasmMatrix, row: number, source: FloatTy
   const { memory, cols, groups, format } = matrix;
   const widenTo = source === "bf16" ? k.widenBf16 : k.widenF16;
   if (format.type === "f32") {
-    widenTo(stored, matrix.address + row * cols * 4, cols);
+    if (source === "f32") memory.u8.copyWithin(matrix.address + row * cols * 4, stored, stored + cols * 4);
+    else widenTo(stored, matrix.address + row * cols * 4, cols);
     return;
   }
   const weights = source === "f32" ? stored : scratch;

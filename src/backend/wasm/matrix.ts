@@ -108,7 +108,8 @@ export function matrixWriter(kernels: Kernels, matrix: WasmMatrix, scratch: (byt
   };
 }
 
-function packRows(
+/** Rows of codes and scales, known to be right, to where they are kept. */
+export function packRows(
   kernels: Kernels,
   matrix: WasmMatrix,
   format: QuantizedFormat,
