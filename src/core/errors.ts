@@ -6,8 +6,8 @@ export type ErrorCode =
   | "ARGUMENT" // a call's argument is of the wrong type or out of its range
   | "SOURCE_READ" // a file, URL or blob could not be read
   | "CHECKPOINT_FILE" // a file of the checkpoint is missing or is not what its name says
-  | "CHECKPOINT_HEADER" // a safetensors header or index breaks the format
-  | "CHECKPOINT_CONFIG" // config.json describes something that is not computed here
+  | "CHECKPOINT_HEADER" // a header or index of safetensors or GGUF breaks the format
+  | "CHECKPOINT_CONFIG" // config.json or GGUF metadata describe something that is not computed here
   | "CHECKPOINT_TENSOR" // a tensor is missing, unexpected, or of the wrong shape or type
   | "TOKENIZER_MISSING" // the checkpoint has no tokenizer and text was asked for
   | "TOKENIZER_FILE" // tokenizer.json or tokenizer_config.json is broken or of an unsupported kind

@@ -45,7 +45,8 @@ export function parseJson(bytes: Uint8Array, what: string, code: ErrorCode): Jso
 
 /** A value as messages show it: JSON on one line, cut where it gets long, without characters that could steer a terminal. */
 export function shown(value: unknown): string {
-  const text = typeof value === "string" ? JSON.stringify(value.slice(0, 100)) : (JSON.stringify(value) ?? String(value));
+  const written = typeof value === "bigint" ? String(value) : JSON.stringify(value);
+  const text = typeof value === "string" ? JSON.stringify(value.slice(0, 100)) : (written ?? String(value));
   const cut = text.length > 100 ? `${text.slice(0, 96)} ...` : text;
   return cut.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`);
 }

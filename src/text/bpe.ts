@@ -189,5 +189,5 @@ class PairQueue {
 }
 
 function refuse(problem: string): never {
-  throw new Qwen3Error("TOKENIZER_FILE", `tokenizer.json: ${problem}`);
+  throw new Qwen3Error("TOKENIZER_FILE", `the tokenizer: ${problem}`);
 }

@@ -3,11 +3,13 @@
  * that may hold control tokens, and `encodePlain` for text that somebody else wrote; `encodeChat` combines them.
  */
 import { Qwen3Error } from "../core/errors.ts";
+import type { GgufMetadata } from "../formats/gguf-metadata.ts";
 import { AddedTokenMatcher } from "./added-tokens.ts";
 import { BytePairEncoder } from "./bpe.ts";
 import { bytesByCharacter } from "./byte-level.ts";
 import { ChatEncoder } from "./chat-encoding.ts";
 import { ChatTemplate, type ChatTemplateOptions, checkConversation, type SpecialTokens } from "./chat-template.ts";
+import { readGgufTokenizer } from "./gguf-tokenizer.ts";
 import { describe, wellFormed } from "./json-data.ts";
 import type { ChatMessage } from "./messages.ts";
 import { nfc } from "./normalization.ts";
@@ -91,6 +93,12 @@ export class Tokenizer {
     const own = files.chatTemplate === undefined ? templates : new Map([["default", files.chatTemplate]]);
     const definition = readTokenizerFile(files.tokenizerJson);
     return new Tokenizer(definition, await createPreTokenizer(definition.pattern), own, specialTokens);
+  }
+
+  /** @throws Qwen3Error TOKENIZER_FILE if the metadata of a GGUF file is broken or describes a tokenizer that is not supported */
+  static async fromGguf(metadata: GgufMetadata): Promise<Tokenizer> {
+    const { definition, templates, specialTokens } = readGgufTokenizer(metadata);
+    return new Tokenizer(definition, await createPreTokenizer(definition.pattern), templates, specialTokens);
   }
 
   /** The tokens of trusted text: added and control tokens that are written in it are recognised. */
