@@ -38,5 +38,6 @@ export function memoryFolder(name: string, files: Readonly<Record<string, Blob |
       if (content === undefined) return undefined;
       return content instanceof Uint8Array ? bytesSource(`${name}/${file}`, content) : blobSource(`${name}/${file}`, content);
     },
+    list: async () => Object.keys(files),
   };
 }

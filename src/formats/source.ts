@@ -28,10 +28,18 @@ export interface ByteSource {
 export interface CheckpointSource {
   readonly name: string;
   open(file: string, signal?: AbortSignal): Promise<ByteSource | undefined>;
+  /** The names of the files, where the source can tell: by them a GGUF file is found whose name nobody gave. */
+  list?(signal?: AbortSignal): Promise<readonly string[]>;
 }
 
 /** Text that is a URL of any scheme, not a path; one letter with a colon is a drive. */
 const URL_TEXT = /^((https?|file):|[a-z][a-z\d+.-]+:\/\/)/i;
+
+/** The URL that a location is; undefined for a path, and for a URL that cannot be parsed. */
+export function locationUrl(location: string | URL): URL | undefined {
+  if (typeof location === "string" && !URL_TEXT.test(location)) return undefined;
+  return URL.canParse(location) ? new URL(location) : undefined;
+}
 
 /**
  * The folder that `location` names: a path or `file:` URL (Node, Deno, Bun), an `http(s):` URL below which the files lie, or an

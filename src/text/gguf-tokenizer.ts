@@ -51,6 +51,8 @@ export function readGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
   const types = arrayOf(metadata, "token_type", "int32", "uint32");
   if (types.length !== tokens.length) refuse(`token_type has ${types.length} elements, and tokens ${tokens.length}`);
   if (tokens.length > maxTokenId + 1) refuse(`tokens has ${tokens.length} elements; at most ${maxTokenId + 1} are allowed`);
+  const names = specialNames(metadata, tokens.length);
+  const specialTokens: Record<string, string> = {};
   const vocab = new Map<string, number>();
   const added: AddedToken[] = [];
   const typeOf = types.values();
@@ -62,7 +64,7 @@ export function readGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
       if (vocab.has(content)) refuse(`tokens[${id}], ${shown(content)}, is also the token ${vocab.get(content)}`);
       vocab.set(content, id);
     } else if (type !== UNUSED) added.push(addedToken(id, content, type === CONTROL));
-    id++;
+    for (const name of names.get(id++) ?? []) specialTokens[name] = content;
   }
   const isAdded = new Set(added.map((token) => token.id));
   const definition: TokenizerDefinition = {
@@ -73,7 +75,7 @@ export function readGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
     pattern: qwenPattern,
     surrounding: { before: surrounding(metadata, "bos", isAdded), after: surrounding(metadata, "eos", isAdded) },
   };
-  return { definition, templates: readTemplates(metadata), specialTokens: specialTokens(metadata, tokens) };
+  return { definition, templates: readTemplates(metadata), specialTokens };
 }
 
 function addedToken(id: number, content: string, special: boolean): AddedToken {
@@ -111,21 +113,17 @@ function readTemplates(metadata: GgufMetadata): ChatTemplates {
   return templates;
 }
 
-/** What templates may name. A beginning that the file puts nowhere is none, as tokenizer_config.json has it for Qwen. */
-function specialTokens(metadata: GgufMetadata, tokens: GgufArray): SpecialTokens {
+/** What templates may call tokens, by id. A beginning that the file puts nowhere is none, as tokenizer_config.json has it for Qwen. */
+function specialNames(metadata: GgufMetadata, count: number): Map<number, string[]> {
   const names = new Map<number, string[]>();
   for (const [name, key] of Object.entries(SPECIAL_IDS)) {
     const id = scalar(metadata, `${key}_token_id`);
     if (id === undefined || (key === "bos" && scalar(metadata, "add_bos_token") === false)) continue;
-    if (typeof id !== "number" || id < 0 || id >= tokens.length)
-      return refuse(`${key}_token_id is ${shown(id)}; there are ${tokens.length} tokens`);
+    if (typeof id !== "number" || id < 0 || id >= count)
+      return refuse(`${key}_token_id is ${shown(id)}; there are ${count} tokens`);
     names.set(id, [...(names.get(id) ?? []), name]);
   }
-  const found: Record<string, string> = {};
-  let id = 0;
-  for (const content of names.size > 0 ? (tokens.values() as Iterable<string>) : [])
-    for (const name of names.get(id++) ?? []) found[name] = content;
-  return found;
+  return names;
 }
 
 function requireOneOf(metadata: GgufMetadata, key: string, allowed: readonly string[]): void {
