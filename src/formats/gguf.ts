@@ -84,7 +84,13 @@ async function readVersion(header: HeaderReader): Promise<number> {
 
 function alignmentOf(metadata: GgufMetadata, header: HeaderReader): number {
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
-  if (typeof alignment === "number" && alignment >= 1 && alignment <= MAX_ALIGNMENT && Number.isInteger(Math.log2(alignment)))
+  if (
+    typeof alignment === "number" &&
+    alignment >= 1 &&
+    alignment <= MAX_ALIGNMENT &&
+    Number.isInteger(alignment) &&
+    (alignment & (alignment - 1)) === 0
+  )
     return alignment;
   return header.refuse(`general.alignment is ${shown(alignment)}; a power of two up to ${MAX_ALIGNMENT} is needed`);
 }
