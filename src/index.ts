@@ -17,6 +17,7 @@ export type { SequenceCache } from "./engine/sequence-cache.ts";
 export type { Speculation } from "./engine/speculation.ts";
 export type { GeneratedPart, GenerationResult, TextGenerateOptions } from "./engine/text-generation.ts";
 export type { GenerationConfig, ModelConfig } from "./formats/config.ts";
+export type { CheckpointLocation } from "./formats/location.ts";
 export { type ByteSource, blobSource, bytesSource, type CheckpointSource, memoryFolder } from "./formats/source.ts";
 export type { TraceTensor } from "./model/trace.ts";
 export type { ActivationType, WeightType } from "./model/weight-format.ts";

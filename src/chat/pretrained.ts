@@ -9,7 +9,7 @@ import type { MemoryPlan } from "../engine/plan.ts";
 import type { SequenceCache } from "../engine/sequence-cache.ts";
 import { type GeneratedPart, type GenerationResult, generateText, type TextGenerateOptions } from "../engine/text-generation.ts";
 import type { GenerationConfig, ModelConfig } from "../formats/config.ts";
-import type { CheckpointSource } from "../formats/source.ts";
+import type { CheckpointLocation } from "../formats/location.ts";
 import type { ChatMessage } from "../text/messages.ts";
 import type { ChatTemplateOptions, Tokenizer } from "../text/tokenizer.ts";
 import { type ChatOptions, type ChatPart, type ChatResult, chat, encodeChat } from "./chat.ts";
@@ -36,11 +36,12 @@ export class Qwen3 {
   }
 
   /**
-   * Loads a checkpoint: a folder, a `file:` or `https:` base URL, or any `CheckpointSource` (`memoryFolder` makes one of Blobs).
+   * Loads a checkpoint: a folder or a GGUF file, by path or by `file:` or `https:` URL; a GGUF file as a Blob; or any `CheckpointSource`
+   * (`memoryFolder` makes one of Blobs).
    * Memory is planned first; what does not fit is refused with the plan (MEMORY_PLAN). Other errors: SOURCE_READ, CHECKPOINT_*,
    * TOKENIZER_FILE, CONTEXT_FULL for a maxModelLen past the model's own, BACKEND_UNAVAILABLE, the signal's reason.
    */
-  static async fromPretrained(location: string | URL | CheckpointSource, options: ModelOptions = {}): Promise<Qwen3> {
+  static async fromPretrained(location: CheckpointLocation, options: ModelOptions = {}): Promise<Qwen3> {
     return new Qwen3(await LocalModel.load(location, options));
   }
 

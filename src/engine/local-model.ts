@@ -5,7 +5,7 @@ import { KvCache, KvPool } from "../backend/kv-pages.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import type { GenerationConfig, ModelConfig } from "../formats/config.ts";
-import type { CheckpointSource } from "../formats/source.ts";
+import type { CheckpointLocation } from "../formats/location.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
@@ -87,7 +87,7 @@ export class LocalModel {
     this.#engine = new Engine(executor, this.kvPool, { maxBatchedTokens, maxSequences, vocabSize }, queue);
   }
 
-  static async load(location: string | URL | CheckpointSource, options: ModelOptions = {}): Promise<LocalModel> {
+  static async load(location: CheckpointLocation, options: ModelOptions = {}): Promise<LocalModel> {
     const { signal } = options;
     requireModelOptions(options);
     const checkpoint = await openCheckpoint(location, signal ? { signal } : {});

@@ -68,7 +68,7 @@ export function selectTensors<T extends TensorInfo>(
   for (const [name, tensor] of found) {
     if (expected.has(name) || INV_FREQ.test(name)) continue;
     if (name !== "lm_head.weight")
-      refuse(`${shown(tensor.name)} is not a tensor of this architecture, with the settings of config.json`);
+      refuse(`${shown(tensor.name)} is not a tensor of this architecture, with the settings of its configuration`);
     checkShape(tensor, [config.vocab_size, config.hidden_size]);
   }
   return selected;
@@ -87,7 +87,7 @@ function canonicalTensors<T extends TensorInfo>(stored: Iterable<T>): Map<string
 
 function checkShape(tensor: TensorInfo, shape: readonly number[]): void {
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i]))
-    refuse(`${shown(tensor.name)} has shape ${shown(tensor.shape)}; config.json asks for ${shown(shape)}`);
+    refuse(`${shown(tensor.name)} has shape ${shown(tensor.shape)}; the configuration asks for ${shown(shape)}`);
 }
 
 function refuse(problem: string): never {
