@@ -4,6 +4,8 @@ export { attention } from "./attention";
 export { attentionInt8, attentionInt8Relaxed } from "./attention-int8";
 export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./convert";
 export { exp } from "./exp";
+export { boundF8, widenF8 } from "./f8";
+export { matmulF8 } from "./f8-products";
 export { matmulBf16, matmulF16, matmulF32, timesPanelF32 } from "./float-products";
 export { appendKv } from "./kv";
 export { appendInt8 } from "./kv-int8";

@@ -4,7 +4,14 @@
  *     npm run bench -- kernels
  */
 import { Bench } from "tinybench";
-import type { Matrix, MatrixFormat, QuantizedFormat, QuantizedRows, Tensor } from "../src/backend/backend.ts";
+import {
+  FP8_BLOCK,
+  type Matrix,
+  type MatrixFormat,
+  type QuantizedFormat,
+  type QuantizedRows,
+  type Tensor,
+} from "../src/backend/backend.ts";
 import { KvCache, KvPool } from "../src/backend/kv-pages.ts";
 import { createWasmBackend } from "../src/backend/wasm/open.ts";
 import { defaultFolder } from "./model/checkpoints.ts";
@@ -14,6 +21,8 @@ const ROWS = 2560;
 const COLS = 9728; // down_proj: 25 million weights, 50 MB in bf16 (a large server cache may hold them)
 const POSITIONS = 4096;
 const [KV_HEADS, HEAD_DIM] = [8, 128];
+
+const FP8_SCALES = new Float32Array(64 * (COLS / FP8_BLOCK)).fill(2 ** -12);
 
 const b = await createWasmBackend();
 const bench = new Bench({ time: 600, warmupTime: 200 });
@@ -32,7 +41,9 @@ function weights(format: MatrixFormat): { matrix: Matrix; bytes: number } {
       ? new Uint8Array(Uint16Array.from(new Uint32Array(pattern.buffer), (word) => word >>> 16).buffer)
       : format.type === "f16"
         ? new Uint8Array(Uint16Array.from(pattern, (value, i) => (value < 0 ? 0x8000 : 0) | (0x1c00 + (i % 0x0c00))).buffer)
-        : quantized(format as QuantizedFormat, pattern, groups);
+        : format.type === "fp8"
+          ? { codes: Uint8Array.from(pattern, (value, i) => (value < 0 ? 0x80 : 0) | (40 + (i % 80))), scales: FP8_SCALES }
+          : quantized(format as QuantizedFormat, pattern, groups);
   for (let row = 0; row < ROWS; row += rows) writer.write(row, slice);
   const matrix = writer.finish();
   return { matrix, bytes: b.bytesInUse - before };
@@ -64,6 +75,7 @@ const inputs = [1, 8, 128].map((tokens) => ({ tokens, x: input(tokens) }));
 for (const format of [
   { type: "bf16" },
   { type: "f16" },
+  { type: "fp8" },
   { type: "int8", group: 32 },
   { type: "int8", group: 128 },
   { type: "int4", group: 32 },

@@ -8,10 +8,10 @@
  * they were made and are gone when it ends.
  */
 import type { FloatType } from "../core/dtype.ts";
-import type { QuantizedLayout, QuantizedRows } from "../core/quantized.ts";
+import type { Fp8Layout, QuantizedLayout, QuantizedRows } from "../core/quantized.ts";
 import type { Encoding } from "../formats/encoding.ts";
 
-export { type QuantizedRows, type ScaleType, SUPER_COLUMNS } from "../core/quantized.ts";
+export { FP8_BLOCK, type QuantizedRows, type ScaleType, SUPER_COLUMNS } from "../core/quantized.ts";
 
 /** Raised whenever a definition changes bits: what was computed before cannot be gone on with. */
 export const ARITHMETIC = 1;
@@ -27,8 +27,10 @@ export interface QuantizedFormat extends QuantizedLayout {
   readonly activations?: "int8" | "f32" | undefined;
 }
 
-/** How a matrix operand is stored. */
-export type MatrixFormat = { readonly type: FloatType } | QuantizedFormat;
+/**
+ * How a matrix operand is stored. Weights in 8-bit floating point (fp8) are widened to f32 in `matmul`, and meet x as it is.
+ */
+export type MatrixFormat = { readonly type: FloatType } | QuantizedFormat | Fp8Layout;
 
 /** A weight operand, [rows, cols] as in the checkpoint (`[out_features, in_features]`). */
 export interface Matrix {

@@ -1,15 +1,18 @@
 /** Rows on their way from how a checkpoint stores them to the format of the matrix they are for. */
 import { type FloatType, narrow } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import { type QuantizedLayout, quantizedRows } from "../core/quantized.ts";
+import { type CodeLayout, type Fp8Layout, isCodes, quantizedRows } from "../core/quantized.ts";
 import { decodeRows, dequantizeRows } from "../formats/decode.ts";
 import { cutParts, type Encoding } from "../formats/encoding.ts";
 import type { Matrix, MatrixFormat, MatrixWriter, QuantizedRows } from "./backend.ts";
 import { quantizeWeights } from "./quantize-weights.ts";
 import * as check from "./shapes.ts";
 
+/** What dequantized weights can become. */
+export type ConvertedFormat = Exclude<MatrixFormat, Fp8Layout>;
+
 /** The largest weights that can be narrowed to each type: its own, and the largest scale where scales are f16. */
-export const LARGEST_WEIGHT: Readonly<Record<MatrixFormat["type"], number>> = {
+export const LARGEST_WEIGHT: Readonly<Record<ConvertedFormat["type"], number>> = {
   f32: Number.POSITIVE_INFINITY,
   bf16: 3.3895313892515355e38,
   f16: 65504,
@@ -18,7 +21,7 @@ export const LARGEST_WEIGHT: Readonly<Record<MatrixFormat["type"], number>> = {
 };
 
 /** Refuses weights that `type` cannot come near. @throws Qwen3Error CHECKPOINT_TENSOR */
-export function requireWithin(weights: Float32Array, type: MatrixFormat["type"], row: number): void {
+export function requireWithin(weights: Float32Array, type: ConvertedFormat["type"], row: number): void {
   const most = LARGEST_WEIGHT[type];
   const column = weights.findIndex((weight) => !(Math.abs(weight) <= most));
   if (column < 0) return;
@@ -32,7 +35,7 @@ export function requireWithin(weights: Float32Array, type: MatrixFormat["type"],
  */
 export function convertingWriter(writer: MatrixWriter, matrix: Matrix, source: Encoding): MatrixWriter {
   const { cols, format } = matrix;
-  const decodes = "group" in format && check.keeps(source, format);
+  const decodes = isCodes(format) && check.keeps(source, format);
   return {
     write(firstRow, slice) {
       const count = check.requireStoredRows(matrix, source, firstRow, slice);
@@ -49,7 +52,7 @@ export function convertingWriter(writer: MatrixWriter, matrix: Matrix, source: E
   };
 }
 
-function decodedRow(source: Encoding, parts: Uint8Array[], layout: QuantizedLayout, cols: number, row: number): QuantizedRows {
+function decodedRow(source: Encoding, parts: Uint8Array[], layout: CodeLayout, cols: number, row: number): QuantizedRows {
   const decoded = quantizedRows(layout, 1, cols);
   decodeRows(source, parts, cols, decoded, row);
   return decoded;
@@ -62,6 +65,7 @@ function convertedRow(
   cols: number,
   row: number,
 ): Uint8Array | QuantizedRows {
+  check.requireConvertible(format);
   const weights = dequantizeRows(source, parts, 1, cols, row);
   if (format.type !== "f32") requireWithin(weights, format.type, row);
   return "group" in format ? quantizeWeights(weights, format) : narrow(weights, format.type as FloatType);

@@ -5,7 +5,7 @@ import { groupsOf } from "./shapes.ts";
 
 const { fround } = Math;
 
-/** Float formats are widened to f32 in `values`; quantized ones hold their codes there, with scales (and minimums) beside. */
+/** Float formats, of 8 bits too, are widened to f32 in `values`; quantized ones hold their codes there, with scales (and minimums) beside. */
 export interface ReferenceMatrix extends Matrix {
   readonly values: Float32Array; //   [rows, cols]
   readonly scales: Float32Array; //   [rows, groups]

@@ -7,7 +7,8 @@
  */
 import { widen } from "../core/dtype.ts";
 import { expF32 } from "../core/math.ts";
-import type { Encoding } from "../formats/encoding.ts";
+import { dequantizeFp8 } from "../core/quantized.ts";
+import { type Encoding, isFloat } from "../formats/encoding.ts";
 import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
 import { convertingWriter } from "./convert-rows.ts";
 import { appendEntry, attendOne, ReferenceKvStore } from "./reference-attention.ts";
@@ -57,8 +58,10 @@ export class ReferenceBackend implements HostBackend {
         const count = check.requireRows(matrix, firstRow, slice);
         written.add(firstRow, count);
         if (slice instanceof Uint8Array) {
-          if ("group" in format) return;
+          if ("group" in format || format.type === "fp8") return;
           matrix.values.set(widen(slice, format.type, 0, count * cols), firstRow * cols);
+        } else if (format.type === "fp8") {
+          dequantizeFp8(slice, cols, matrix.values.subarray(firstRow * cols, (firstRow + count) * cols));
         } else if ("group" in format) {
           const { scales, minimums } = scalesOf(slice, format, cols);
           matrix.values.set(slice.codes, firstRow * cols);
@@ -71,7 +74,9 @@ export class ReferenceBackend implements HostBackend {
         return matrix;
       },
     };
-    return source === undefined || source.type === format.type ? writer : convertingWriter(writer, matrix, source);
+    return source === undefined || (isFloat(source) && source.type === format.type)
+      ? writer
+      : convertingWriter(writer, matrix, source);
   }
 
   createVector(values: Float32Array): Vector {

@@ -1,7 +1,7 @@
 /** Shape checks that every backend makes in the same words, so that a wrong call fails alike everywhere. */
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import { sameLayout } from "../core/quantized.ts";
+import { FP8_BLOCK, type Fp8Layout, sameLayout } from "../core/quantized.ts";
 import { layoutOf } from "../formats/decode.ts";
 import { type Encoding, requireEncodable, rowBytes } from "../formats/encoding.ts";
 import {
@@ -124,7 +124,8 @@ export function keeps(source: Encoding, format: MatrixFormat): boolean {
 }
 
 /** Checks that weights of another type can be converted to a format: what quantize-weights.ts chooses is int8 without, int4 with or without minimum. */
-function requireConvertible(format: MatrixFormat): void {
+export function requireConvertible(format: MatrixFormat): asserts format is Exclude<MatrixFormat, Fp8Layout> {
+  require(format.type !== "fp8", "createMatrix: weights are not converted to fp8");
   if (!("group" in format)) return;
   const { type, minimum = false, scales = "f16" } = format;
   require(!(type === "int8" && minimum), "createMatrix: weights are not quantized to int8 with a minimum");
@@ -155,7 +156,11 @@ export function rowLedger(rows: number): { add(firstRow: number, count: number):
 export function requireRows(matrix: Matrix, firstRow: number, rows: Uint8Array | QuantizedRows): number {
   const { format, cols } = matrix;
   let count: number;
-  if ("group" in format) {
+  if (format.type === "fp8") {
+    require(!(rows instanceof Uint8Array), `matrix writer: ${format.type} rows are handed over as codes and scales`);
+    count = rows.codes.length / cols;
+    requireFp8Scales(cols, count, rows);
+  } else if ("group" in format) {
     require(!(rows instanceof Uint8Array), `matrix writer: ${format.type} rows are handed over as codes and scales`);
     count = rows.codes.length / cols;
     requireCodes(format, rows.codes);
@@ -191,6 +196,14 @@ function requireCodes({ type, minimum = false }: QuantizedFormat, codes: Quantiz
   let valid = 0; // a plain loop: a matrix has millions of codes
   while (valid < codes.length && codes[valid]! >= low && codes[valid]! <= high) valid++;
   require(valid === codes.length, `matrix writer: code ${codes[valid]} is outside ${low}..${high}`);
+}
+
+function requireFp8Scales(cols: number, rows: number, { scales, factors, minimums }: QuantizedRows): void {
+  const expected = rows * Math.ceil(cols / FP8_BLOCK);
+  require(scales.length === expected, `matrix writer: ${scales.length} scales, expected ${expected}`);
+  require(!factors && !minimums, "matrix writer: fp8 rows have neither factors nor minimums");
+  const wrong = scales.find((scale) => !Number.isFinite(scale));
+  require(wrong === undefined, `matrix writer: scales: ${wrong} is not finite`);
 }
 
 /** One level of as many f32 as there are groups, or f16 numbers of 256 columns and a factor for each group. */

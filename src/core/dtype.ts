@@ -7,6 +7,7 @@ export type FloatType = "f32" | "f16" | "bf16";
 export const bytesPerValue: Readonly<Record<FloatType, number>> = { f32: 4, f16: 2, bf16: 2 };
 
 const HALF_STEP = 5.960464477539063e-8; // 2^-24, the smallest binary16
+const E4M3_STEP = 0.001953125; // 2^-9, the smallest e4m3
 const bits = new DataView(new ArrayBuffer(4));
 
 /** The f32 whose upper half is `half` (a bfloat16, 0..65535). */
@@ -48,6 +49,15 @@ export function f32ToBf16(value: number): number {
   const word = bits.getUint32(0);
   if ((word & 0x7fffffff) > 0x7f800000) return 0x7fc0;
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16; // a carry into the exponent is the right answer
+}
+
+/** The value of an e4m3fn (0..255): sign 1, exponent 4 with bias 7, mantissa 3; up to 448, no infinities, 0x7f and 0xff are NaN. */
+export function e4m3ToF32(byte: number): number {
+  if ((byte & 0x7f) === 0x7f) return Number.NaN;
+  if ((byte & 0x78) === 0) return (byte & 0x80 ? -1 : 1) * (byte & 7) * E4M3_STEP;
+  // Exponent bias 7 becomes 127; exponent and mantissa move to the top.
+  bits.setUint32(0, ((byte & 0x80) << 24) | (((byte & 0x7f) << 20) + 0x3c000000));
+  return bits.getFloat32(0);
 }
 
 /** Widens `count` values of `type` that start at `byteOffset` of `bytes` (little-endian, any alignment). */

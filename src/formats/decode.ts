@@ -1,16 +1,19 @@
 /** Stored rows as codes and scales, without loss, or as f32: the bits that the format's own definition gives. */
 import { type FloatType, widen } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import { dequantize, type QuantizedLayout, type QuantizedRows, quantizedRows } from "../core/quantized.ts";
-import { type Encoding, encodingName, isFloat, isGguf } from "./encoding.ts";
+import { type CodeLayout, dequantize, dequantizeFp8, isCodes, type QuantizedRows, quantizedRows } from "../core/quantized.ts";
+import { type Encoding, isFloat, isGguf } from "./encoding.ts";
 import { decodeBlocks } from "./gguf-blocks.ts";
 import { GGUF_TYPES } from "./gguf-types.ts";
+import { unpackCodes } from "./mlx-codes.ts";
 
 /** What holds every weight of an encoding without loss: a float type, or codes with scales. */
-export function layoutOf(encoding: Encoding): { readonly type: FloatType } | QuantizedLayout {
+export function layoutOf(encoding: Encoding): { readonly type: FloatType } | CodeLayout {
   if (isFloat(encoding)) return { type: encoding.type };
   if (isGguf(encoding)) return GGUF_TYPES[encoding.type].layout;
-  return unknown(encoding); // affine and fp8
+  if (encoding.type === "fp8") return { type: "fp8" };
+  const { bits, group, scales } = encoding;
+  return { type: bits <= 4 ? "int4" : "int8", group, minimum: true, scales };
 }
 
 /**
@@ -29,7 +32,13 @@ export function decodeRows(
   firstRow = 0,
 ): void {
   if (isGguf(encoding)) decodeBlocks(encoding.type, parts[0]!, into);
-  else unknown(encoding); // affine and fp8
+  else if (!isFloat(encoding)) {
+    const [codes, scales, biases] = parts;
+    if (encoding.type === "affine") unpackCodes(codes!, encoding.bits, into.codes);
+    else into.codes.set(codes!);
+    into.scales.set(widen(scales!, encoding.scales, 0, into.scales.length));
+    into.minimums?.set(widen(biases!, encoding.scales, 0, into.scales.length));
+  }
   requireFinite(into, into.codes.length / cols, firstRow);
 }
 
@@ -44,10 +53,11 @@ export function dequantizeRows(
   if (isFloat(encoding)) return widen(parts[0]!, encoding.type, 0, rows * cols);
   const out = new Float32Array(rows * cols);
   const layout = layoutOf(encoding);
-  if (!("group" in layout)) return unknown(encoding); // fp8
+  if (!isCodes(layout)) return out;
   const decoded = quantizedRows(layout, rows, cols);
   decodeRows(encoding, parts, cols, decoded, firstRow);
-  dequantize(decoded, layout, cols, out);
+  if (layout.type === "fp8") dequantizeFp8(decoded, cols, out);
+  else dequantize(decoded, layout, cols, out);
   return out;
 }
 
@@ -60,8 +70,4 @@ function requireFinite({ scales, minimums }: QuantizedRows, rows: number, firstR
           const found = `row ${firstRow + row}: a scale is ${values[i]}`;
           throw new Qwen3Error("CHECKPOINT_TENSOR", `${found}; scales and minimums have to be finite`);
         }
-}
-
-function unknown(encoding: Encoding): never {
-  throw new Qwen3Error("CHECKPOINT_TENSOR", `weights of ${encodingName(encoding)} cannot be decoded`);
 }

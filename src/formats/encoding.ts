@@ -6,6 +6,7 @@
  */
 import { bytesPerValue, type FloatType } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
+import { FP8_BLOCK } from "../core/quantized.ts";
 import { GGUF_TYPES, type GgufType } from "./gguf-types.ts";
 import { shown } from "./json.ts";
 
@@ -34,9 +35,6 @@ export interface Fp8Encoding {
 }
 
 export type Encoding = FloatEncoding | GgufEncoding | AffineEncoding | Fp8Encoding;
-
-/** Rows and columns that share a scale under "fp8". */
-export const FP8_BLOCK = 128;
 
 export function isFloat(encoding: Encoding): encoding is FloatEncoding {
   return encoding.type in bytesPerValue;

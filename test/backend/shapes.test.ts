@@ -57,6 +57,24 @@ const cases: readonly Case[] = [
     /not quantized with scales of two-level/,
     (b) => b.createMatrix(4, 32, { type: "int4", group: 32, scales: "two-level" }, { type: "f32" }),
   ],
+  ["floats as fp8", /not converted to fp8/, (b) => b.createMatrix(4, 32, { type: "fp8" }, { type: "bf16" })],
+  ["bytes for fp8", /fp8 rows are handed over as codes/, write({ type: "fp8" }, 0, new Uint8Array(20))],
+  ["scales of groups", /2 scales, expected 1/, write({ type: "fp8" }, 0, { codes: codes(20, 0), scales: scales(2) })],
+  [
+    "a scale of infinity",
+    /scales: Infinity is not finite/,
+    write({ type: "fp8" }, 0, { codes: codes(20, 0), scales: Float32Array.of(Number.POSITIVE_INFINITY) }),
+  ],
+  [
+    "minimums for fp8",
+    /neither factors nor minimums/,
+    write({ type: "fp8" }, 0, { codes: codes(20, 0), scales: scales(1), minimums: scales(1) }),
+  ],
+  [
+    "part of a row of fp8",
+    /scales, expected 1\.5|do not fit/,
+    write({ type: "fp8" }, 0, { codes: codes(30, 0), scales: scales(1) }),
+  ],
   [
     "codes for floats",
     /f32 rows are handed over as bytes/,

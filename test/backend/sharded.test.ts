@@ -3,11 +3,12 @@ import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Tensor } from "../../src/backend/backend.ts";
+import type { Matrix, Tensor } from "../../src/backend/backend.ts";
 import { gather } from "../../src/backend/gather.ts";
 import { ownerOf, partition } from "../../src/backend/partition.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
 import { ShardedBackend } from "../../src/backend/sharded.ts";
+import type { ShardedMatrix } from "../../src/backend/sharded-matrix.ts";
 import { SharedLink, type TeamLink } from "../../src/backend/team-link.ts";
 import { chooseKernels } from "../../src/backend/wasm/open.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
@@ -147,6 +148,12 @@ test("rows of others are passed over, in every format, and an error names the ro
   const quantized = team.createMatrix(20, 16, { type: "int4", group: 16, minimum: true });
   quantized.write(0, { codes: new Uint8Array(320), scales: new Float32Array(20), minimums: new Float32Array(20) });
   assert.is(quantized.finish().cols, 16);
+
+  const fp8 = team.createMatrix(20, 130, { type: "fp8" }); // two scales for each row
+  const scales = Float32Array.from({ length: 40 }, (_, i) => i);
+  fp8.write(0, { codes: new Uint8Array(20 * 130).fill(0x38), scales });
+  const own = (fp8.finish() as ShardedMatrix).own as Matrix & { readonly values: Float32Array };
+  assert.equal([own.values[0], own.values[128], own.values[130]], [16, 17, 18], "of row 8, and of row 9");
 
   const narrowed = team.createMatrix(16, 1, { type: "f16" }, { type: "f32" });
   const rows = new Float32Array(16).fill(1);

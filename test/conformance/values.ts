@@ -2,6 +2,7 @@
 
 import {
   type Backend,
+  FP8_BLOCK,
   type Matrix,
   type MatrixFormat,
   type QuantizedFormat,
@@ -84,7 +85,11 @@ export function randomMatrix(b: Backend, rows: number, cols: number, format: Mat
     const count = end - first;
     writer.write(
       first,
-      "group" in format ? quantizedRows(count, cols, format, random, kind) : floatRows(count * cols, format.type, random, kind),
+      format.type === "fp8"
+        ? fp8Rows(count, cols, random, kind)
+        : "group" in format
+          ? quantizedRows(count, cols, format, random, kind)
+          : floatRows(count * cols, format.type, random, kind),
     );
     end = first;
   }
@@ -104,6 +109,27 @@ function floatRows(count: number, type: FloatType, random: Random, kind: Kind): 
     return finite ? bits : bits & 0xbfff;
   });
   return new Uint8Array(halves.buffer);
+}
+
+/** All codes alike, NaN among them only if special; scales of blocks of 128 rows, so that neighbours mostly have the same, and of any size. */
+function fp8Rows(count: number, cols: number, random: Random, kind: Kind): QuantizedRows {
+  const codes = Uint8Array.from({ length: count * cols }, () => {
+    const code = random.integer(0, 255);
+    return (code & 0x7f) === 0x7f && (kind !== "special" || random.integer(0, 31) > 0) ? code & 0xbf : code;
+  });
+  const groups = Math.ceil(cols / FP8_BLOCK);
+  let block = random.floats(groups, kind).map(finite);
+  const scales = new Float32Array(count * groups);
+  for (let row = 0; row < count; row++) {
+    if (random.integer(0, 7) === 0) block = random.floats(groups, kind).map(finite);
+    if (kind !== "plain" && random.integer(0, 15) === 0) block = block.map((scale) => scale * 1000); // past what one product can lift
+    scales.set(block.map(finite), row * groups);
+  }
+  return { codes, scales };
+}
+
+function finite(value: number): number {
+  return Number.isFinite(value) ? value : 1;
 }
 
 function quantizedRows(count: number, cols: number, format: QuantizedFormat, random: Random, kind: Kind): QuantizedRows {
@@ -142,6 +168,7 @@ export const FORMATS: readonly MatrixFormat[] = [
   { type: "f32" },
   { type: "f16" },
   { type: "bf16" },
+  { type: "fp8" },
   ...[16, 32, 64, 128].flatMap((group): MatrixFormat[] => [
     { type: "int8", group },
     { type: "int4", group },

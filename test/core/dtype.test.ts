@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bf16ToF32, bytesPerValue, type FloatType, f16ToF32, f32ToF16, widen } from "../../src/core/dtype.ts";
+import { bf16ToF32, bytesPerValue, e4m3ToF32, type FloatType, f16ToF32, f32ToF16, widen } from "../../src/core/dtype.ts";
 
 const ALL_HALVES = Array.from({ length: 65_536 }, (_, half) => half);
 
@@ -13,6 +13,16 @@ function f16ByDefinition(half: number): number {
 
 test("every f16 widens to its value", () => {
   for (const half of ALL_HALVES) assert.ok(Object.is(f16ToF32(half), f16ByDefinition(half)), half.toString(16));
+});
+
+test("every e4m3 has its value: the largest is 448, the smallest 2^-9, 0x7f and 0xff are NaN", () => {
+  for (let byte = 0; byte < 256; byte++) {
+    const [sign, exponent, mantissa] = [byte >> 7 ? -1 : 1, (byte >> 3) & 15, byte & 7];
+    const magnitude = exponent === 0 ? (mantissa / 8) * 2 ** -6 : (1 + mantissa / 8) * 2 ** (exponent - 7);
+    const expected = exponent === 15 && mantissa === 7 ? Number.NaN : sign * magnitude;
+    assert.ok(Object.is(e4m3ToF32(byte), expected), `${byte}`);
+  }
+  assert.equal([0x7e, 0xfe, 0x38, 0x01].map(e4m3ToF32), [448, -448, 1, 2 ** -9]);
 });
 
 test("every f16 survives being widened and narrowed; NaNs become one", () => {

@@ -50,6 +50,8 @@ test("nano's numbers", async () => {
 test("weights count as they are held: quantized ones in blocks of 4 rows and whole groups, with a scale of two bytes", async () => {
   assert.is(matrixBytes(5, 7, { type: "f32" }), 5 * 7 * 4);
   assert.is(matrixBytes(5, 7, { type: "bf16" }), 5 * 7 * 2);
+  assert.is(matrixBytes(8, 256, { type: "fp8" }), 8 * (256 + 4 * 3)); // a bound and two scales beside each row
+  assert.is(matrixBytes(5, 33, { type: "fp8" }), 176 + 5 * 4 * 2);
   assert.is(matrixBytes(8, 64, { type: "int8", group: 32 }), 8 * (64 + 2 * 2));
   assert.is(matrixBytes(5, 33, { type: "int8", group: 32 }), 8 * (64 + 2 * 2));
   assert.is(matrixBytes(8, 128, { type: "int4", group: 64, minimum: false }), 8 * (64 + 2 * 2));

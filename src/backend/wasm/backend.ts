@@ -5,7 +5,8 @@
  * what a kernel needs beside its operands is in one scratch span that every operation uses anew. What one memory cannot hold lies in
  * several (instances.ts).
  */
-import type { Encoding } from "../../formats/encoding.ts";
+import { isCodes } from "../../core/quantized.ts";
+import { type Encoding, isFloat } from "../../formats/encoding.ts";
 import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "../backend.ts";
 import * as check from "../shapes.ts";
 import { Arena, ArenaTensor } from "./arena.ts";
@@ -54,8 +55,8 @@ export class WasmBackend implements HostBackend {
     this.#requireOpen();
     const matrix = new WasmMatrix((bytes) => this.instances.place(bytes), rows, cols, format);
     const { kernels, scratch } = matrix.instance;
-    if (source === undefined || source.type === format.type) return matrixWriter(kernels, matrix, scratch);
-    if ("group" in format && check.keeps(source, format)) return decodingWriter(kernels, matrix, source, format, scratch);
+    if (source === undefined || (isFloat(source) && source.type === format.type)) return matrixWriter(kernels, matrix, scratch);
+    if (isCodes(format) && check.keeps(source, format)) return decodingWriter(kernels, matrix, source, format, scratch);
     return convertingWriter(kernels, matrix, source, scratch);
   }
 

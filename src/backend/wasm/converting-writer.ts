@@ -3,14 +3,14 @@
  * quantized, and packed. Bit for bit what convert-rows.ts does.
  */
 import { bytesPerValue, type FloatType } from "../../core/dtype.ts";
-import { quantizedRows } from "../../core/quantized.ts";
+import { type CodeLayout, quantizedRows } from "../../core/quantized.ts";
 import { decodeRows, dequantizeRows } from "../../formats/decode.ts";
 import { cutParts, type Encoding, isFloat } from "../../formats/encoding.ts";
-import type { MatrixWriter, QuantizedFormat } from "../backend.ts";
+import type { MatrixWriter } from "../backend.ts";
 import { LARGEST_WEIGHT, requireWithin } from "../convert-rows.ts";
 import * as check from "../shapes.ts";
 import type { Kernels } from "./kernels.ts";
-import { packCodes, packRows, packScales, type WasmMatrix } from "./matrix.ts";
+import { packCodes, packRows, packScales, type WasmMatrix, writeFp8 } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 
 /** Stored bytes that are copied at once: some rows, which stay in a core's cache until they are converted. */
@@ -54,7 +54,7 @@ export function decodingWriter(
   kernels: Kernels,
   matrix: WasmMatrix,
   source: Encoding,
-  format: QuantizedFormat,
+  format: CodeLayout,
   scratch: (bytes: number) => number,
 ): MatrixWriter {
   const { cols } = matrix;
@@ -69,7 +69,8 @@ export function decodingWriter(
         const parts = cutParts(source, cols, slice as Uint8Array, count, begin, begin + rows);
         const panel = rows === panelRows ? decoded : quantizedRows(format, rows, cols);
         decodeRows(source, parts, cols, panel, firstRow + begin);
-        packRows(kernels, matrix, format, firstRow + begin, rows, panel, scratch);
+        if (format.type === "fp8") writeFp8(kernels, matrix, firstRow + begin, panel);
+        else packRows(kernels, matrix, format, firstRow + begin, rows, panel, scratch);
       }
       written.add(firstRow, count);
     },
@@ -88,6 +89,7 @@ function rowScratchBytes({ cols, groups }: WasmMatrix): number {
 /** @param stored address of the row's bytes; @param scratch address of `rowScratchBytes` */
 function convertRow(k: Kernels, matrix: WasmMatrix, row: number, source: FloatType, stored: number, scratch: number): void {
   const { memory, cols, groups, format } = matrix;
+  check.requireConvertible(format);
   const widenTo = source === "bf16" ? k.widenBf16 : k.widenF16;
   if (format.type === "f32") {
     if (source === "f32") memory.u8.copyWithin(matrix.address + row * cols * 4, stored, stored + cols * 4);

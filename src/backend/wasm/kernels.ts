@@ -2,7 +2,7 @@
  * The exports of the compiled kernels (assembly/index.ts), in TypeScript.
  *
  * Arguments named after data are byte addresses in the memory that the module imports; the rest are counts, except `eps` and
- * `scale`. But for `largestMagnitude`, nothing is returned: every kernel writes behind its output's address. Layouts are drawn in the files of assembly/.
+ * `scale`. But for `largestMagnitude` and `boundF8`, nothing is returned: every kernel writes behind its output's address. Layouts are drawn in the files of assembly/.
  */
 interface Exports {
   add(a: number, b: number, out: number, n: number): void;
@@ -22,6 +22,13 @@ interface Exports {
   matmulF32: FloatProduct;
   matmulBf16: FloatProduct;
   matmulF16: FloatProduct;
+
+  /** Codes u8 and scales [rows, 1 + ceil(cols / 128)] f32 with bounds (assembly/f8.ts); panel as above. */
+  matmulF8(x: number, w: number, scales: number, y: number, tokens: number, rows: number, cols: number, panel: number): void;
+  /** One row of them to f32. */
+  widenF8(codes: number, scales: number, out: number, cols: number): void;
+  /** What is put in front of a row's scales [ceil(cols / 128)]. */
+  boundF8(codes: number, scales: number, cols: number): number;
 
   /** One token's row with the rows of a panel [rows, cols] f32; y's rows are `yBytes` apart. */
   timesPanelF32(x: number, panel: number, y: number, tokens: number, rows: number, cols: number, yBytes: number): void;
@@ -230,6 +237,9 @@ const EXPORTS: Record<keyof Exports, "function" | "object"> = {
   matmulF32: "function",
   matmulBf16: "function",
   matmulF16: "function",
+  matmulF8: "function",
+  widenF8: "function",
+  boundF8: "function",
   timesPanelF32: "function",
   quantizeWide: "function",
   quantizeNarrow: "function",

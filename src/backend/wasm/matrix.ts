@@ -1,9 +1,10 @@
 /**
- * Weights in wasm memory. Float formats lie as they come, row-major without padding. Quantized ones are repacked row by row into
+ * Weights in wasm memory. Float formats lie as they come, row-major without padding, those of 8 bits with their scales behind. Quantized ones are repacked row by row into
  * blocks of 8 rows (assembly/quantized-panel.ts draws them): scales, minimums, codes, padded to whole groups and blocks.
  */
 import { bytesPerValue, f32ToF16 } from "../../core/dtype.ts";
 import {
+  FP8_BLOCK,
   type Matrix,
   type MatrixFormat,
   type MatrixWriter,
@@ -31,7 +32,7 @@ export class WasmMatrix implements Matrix {
   readonly groups: number;
   /** Of float weights, or of the first block's codes. */
   readonly address: number;
-  /** Of the first block's scales. */
+  /** Of the first block's scales; in 8-bit floating point, of the first row's bound, in front of its scales. */
   readonly scales: number;
   /** Of the first block's minimums; 0 without. */
   readonly minimums: number;
@@ -47,6 +48,12 @@ export class WasmMatrix implements Matrix {
     const { instance, address } = place(matrixBytes(rows, cols, format));
     this.instance = instance;
     this.memory = instance.memory;
+    if (format.type === "fp8") {
+      this.address = address;
+      this.scales = address + aligned(rows * cols);
+      this.minimums = this.blockBytes = 0;
+      return;
+    }
     if (!("group" in format)) {
       this.address = address;
       this.scales = this.minimums = this.blockBytes = 0;
@@ -65,8 +72,19 @@ export class WasmMatrix implements Matrix {
 
 /** Bytes that a matrix takes, padding included. */
 export function matrixBytes(rows: number, cols: number, format: MatrixFormat): number {
+  if (format.type === "fp8") return aligned(rows * cols) + rows * fp8ScaleBytes(cols);
   if (!("group" in format)) return rows * cols * bytesPerValue[format.type];
   return Math.ceil(rows / BLOCK_ROWS) * blockBytes(cols, format);
+}
+
+/** A row's bound, and its scales (assembly/f8.ts). */
+function fp8ScaleBytes(cols: number): number {
+  return 4 * (1 + Math.ceil(cols / FP8_BLOCK));
+}
+
+/** The address of row `row`'s bound, in front of its scales. */
+export function fp8Scales({ scales, cols }: WasmMatrix, row: number): number {
+  return scales + row * fp8ScaleBytes(cols);
 }
 
 function blockBytes(cols: number, format: QuantizedFormat): number {
@@ -99,6 +117,7 @@ export function matrixWriter(kernels: Kernels, matrix: WasmMatrix, scratch: (byt
       const count = check.requireRows(matrix, firstRow, rows);
       written.add(firstRow, count);
       if (rows instanceof Uint8Array) matrix.memory.u8.set(rows, matrix.address + (firstRow * rows.length) / count);
+      else if (matrix.format.type === "fp8") writeFp8(kernels, matrix, firstRow, rows);
       else if ("group" in matrix.format) packRows(kernels, matrix, matrix.format, firstRow, count, rows, scratch);
     },
     finish() {
@@ -106,6 +125,18 @@ export function matrixWriter(kernels: Kernels, matrix: WasmMatrix, scratch: (byt
       return matrix;
     },
   };
+}
+
+/** Rows of 8-bit floating point with their scales, known to be finite, to where they are kept. */
+export function writeFp8(kernels: Kernels, matrix: WasmMatrix, firstRow: number, { codes, scales }: QuantizedRows): void {
+  const { memory, cols } = matrix;
+  const groups = Math.ceil(cols / FP8_BLOCK);
+  memory.u8.set(codes, matrix.address + firstRow * cols);
+  for (let row = 0; row < codes.length / cols; row++) {
+    const to = fp8Scales(matrix, firstRow + row);
+    memory.floats(to + 4, groups).set(scales.subarray(row * groups, (row + 1) * groups));
+    memory.f32[to / 4] = kernels.boundF8(matrix.address + (firstRow + row) * cols, to + 4, cols);
+  }
 }
 
 /** Rows of codes and scales, known to be right, to where they are kept. */

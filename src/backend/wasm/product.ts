@@ -3,7 +3,7 @@ import type { FloatType } from "../../core/dtype.ts";
 import type { QuantizedFormat } from "../backend.ts";
 import { BLOCK_ROWS } from "../partition.ts";
 import { type FloatProduct, INFO_BYTES, type Kernels, PANEL_ROWS, productScratchBytes, SCALE_KINDS } from "./kernels.ts";
-import { inBlock, type WasmMatrix, zeroCode } from "./matrix.ts";
+import { fp8Scales, inBlock, type WasmMatrix, zeroCode } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 
 /** Tokens that are multiplied at once: their codes stay in the second cache, and unpacked weights serve all of them. */
@@ -19,7 +19,10 @@ type Scratch = (bytes: number) => number;
  */
 export function product(k: Kernels, x: number, w: WasmMatrix, y: number, tokens: number, scratch: Scratch): void {
   const { rows, cols, format } = w;
-  if (!("group" in format)) {
+  if (format.type === "fp8") {
+    const panelBytes = tokens === 0 ? 0 : Math.min(PANEL_ROWS, rows) * cols * 4;
+    k.matmulF8(x, w.address, w.scales, y, tokens, rows, cols, scratch(panelBytes));
+  } else if (!("group" in format)) {
     const panelBytes = format.type === "f32" || tokens === 0 ? 0 : Math.min(PANEL_ROWS, rows) * cols * 4;
     floatProduct(k, format.type)(x, w.address, y, tokens, rows, cols, scratch(panelBytes));
   } else if (format.activations === "f32") dequantizedProduct(k, x, w, y, tokens, scratch);
@@ -69,6 +72,7 @@ function dequantizedProduct(k: Kernels, x: number, w: WasmMatrix, y: number, tok
 export function widenRow(k: Kernels, w: WasmMatrix, row: number, out: number, scratch: Scratch): void {
   const { cols, format } = w;
   if ("group" in format) unpackRow(k, w, row, out, scratch(64 * w.groups));
+  else if (format.type === "fp8") k.widenF8(w.address + row * cols, fp8Scales(w, row), out, cols);
   else if (format.type === "f32") {
     const from = w.address + row * cols * 4;
     w.memory.u8.copyWithin(out, from, from + cols * 4);

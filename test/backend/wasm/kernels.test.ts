@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { kvPageBytes } from "../../../src/backend/backend.ts";
+import { FP8_BLOCK, kvPageBytes } from "../../../src/backend/backend.ts";
 import {
   attentionScratchBytes,
   EXP_CONSTANTS_BYTES,
@@ -12,7 +12,7 @@ import {
   type Kernels,
   productScratchBytes,
 } from "../../../src/backend/wasm/kernels.ts";
-import { f16ToF32, f32ToF16 } from "../../../src/core/dtype.ts";
+import { e4m3ToF32, f16ToF32, f32ToF16 } from "../../../src/core/dtype.ts";
 import { expF32 } from "../../../src/core/math.ts";
 import { Random } from "../../conformance/values.ts";
 
@@ -92,6 +92,34 @@ test("every f16 and bf16 widens to its value", () => {
   for (let half = 0; half < PAGE; half++) if (u32[to / 4 + half] !== (half << 16) >>> 0) assert.unreachable(`bf16 ${half}`);
 });
 
+test("every e4m3 widens to its value times a scale of any size, and a row with a NaN or a large scale is noted", () => {
+  const { kernels, f32 } = load(1);
+  const u8 = new Uint8Array(f32.buffer);
+  const [codes, scales, to] = [1024, 2048, 4096];
+  for (let code = 0; code < 256; code++) u8[codes + code] = code;
+  for (const scale of [1, -0.37, 2 ** -12, 127.9, 128, 1e30, 3e38, 1e-40, 2 ** -149, 0])
+    for (const bound of [0, Number.NaN]) {
+      f32.set([bound, scale, scale], scales / 4); // 256 codes: two scales
+      if (Math.abs(f32[scales / 4 + 1]!) >= 128) f32[scales / 4] = Number.NaN;
+      kernels.widenF8(codes, scales, to, 256);
+      for (let code = 0; code < 256; code++) {
+        const isNaN8 = (code & 0x7f) === 0x7f;
+        const expected = Math.fround(e4m3ToF32(code) * f32[scales / 4 + 1]!);
+        if (isNaN8 && !Number.isNaN(f32[scales / 4]!)) continue; // the bound says that there is none
+        if (!Object.is(f32[to / 4 + code], expected)) assert.is(f32[to / 4 + code], expected, `code ${code}, scale ${scale}`);
+      }
+    }
+  f32.set([3, -200], scales / 4);
+  assert.is(kernels.boundF8(codes, scales, 127), 3);
+  assert.ok(Number.isNaN(kernels.boundF8(codes + 1, scales, 127)), "0x7f is among them");
+  assert.is(kernels.boundF8(codes + 128, scales, 127), 3);
+  assert.ok(Number.isNaN(kernels.boundF8(codes + 100, scales, 28)), "in the rest of less than 16");
+  u8.fill(0xff, codes, codes + 1);
+  assert.ok(Number.isNaN(kernels.boundF8(codes, scales, 40)));
+  u8.fill(0, codes, codes + 256);
+  assert.is(kernels.boundF8(codes, scales, 129), 200);
+});
+
 test("f32 narrows to f16 as dtype.ts has it: every f16, its neighbours and the ties between", () => {
   const { kernels, u16, u32, f32 } = load(40);
   const from = 1024;
@@ -166,8 +194,32 @@ function* calls(random: Random): Generator<Call> {
       writes: [2, 3],
       run: (k, [x, w, y, panel]) => k[`matmul${type}`](x!, w!, y!, tokens, rows, cols, panel!),
     };
+  yield* fp8Calls(random, tokens, rows);
   yield* quantizedCalls(random, tokens, rows, cols);
   yield* cacheCalls(random, tokens);
+}
+
+function* fp8Calls(random: Random, tokens: number, rows: number): Generator<Call> {
+  const cols = random.integer(1, 300);
+  const groups = Math.ceil(cols / FP8_BLOCK);
+  const scaleBytes = 4 * (1 + groups);
+  for (const count of [tokens, 1])
+    yield {
+      name: `matmulF8 ${count} ${rows} ${cols}`,
+      operands: [4 * count * cols, rows * cols, rows * scaleBytes, 4 * count * rows, 4 * Math.min(16, rows) * cols],
+      writes: [2, 3, 4], // the bounds are written here
+      run(k, [x, w, s, y, panel], memory) {
+        for (let row = 0; row < rows; row++) memory.setFloat32(s! + row * scaleBytes, row % 9 ? 1 : 1000, true);
+        k.matmulF8(x!, w!, s!, y!, count, rows, cols, panel!);
+      },
+    };
+  yield {
+    name: `widenF8 ${cols}`,
+    operands: [cols, scaleBytes, 4 * cols],
+    writes: [2],
+    run: (k, [w, s, y]) => k.widenF8(w!, s!, y!, cols),
+  };
+  yield { name: `boundF8 ${cols}`, operands: [cols, 4 * groups], writes: [], run: (k, [w, s]) => void k.boundF8(w!, s!, cols) };
 }
 
 function* quantizedCalls(random: Random, tokens: number, rows: number, cols: number): Generator<Call> {
