@@ -116,9 +116,12 @@ export class AssistantParser {
    * closing tag had come.
    */
   flush(text = "", isCut = false): AssistantPart[] {
-    this.write(text);
-    if (this.call !== undefined && (!isCut || this.call.told === undefined || this.call.reader.isComplete)) this.endCall(!isCut);
-    if (this.call === undefined && !this.isBehindCall) this.emit(this.heldSpace);
+    const isLeft = isCut && this.call?.told !== undefined && !this.call.reader.isComplete;
+    if (!isLeft) {
+      this.write(text);
+      if (this.call !== undefined) this.endCall(!isCut);
+      if (!this.isBehindCall) this.emit(this.heldSpace);
+    }
     this.heldSpace = "";
     return this.takeParts();
   }

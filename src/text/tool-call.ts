@@ -184,8 +184,9 @@ class DecodedObject {
     return this.#scanner.depth > 1 || !["value", "first key"].includes(this.#scanner.state);
   }
 
-  /** @param json of the string's inside: a unit, or a whole escape */
+  /** @param json of the string's inside: a unit, a whole escape, or nothing */
   push(json: string): string {
+    if (json === "") return "";
     const unit = json.startsWith("\\") ? (JSON.parse(`"${json}"`) as string) : json;
     const units = this.#half + unit;
     this.#half = unit >= "\ud800" && unit <= "\udbff" ? unit : "";
