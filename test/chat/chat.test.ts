@@ -86,6 +86,78 @@ test("two calls and text around them; broken JSON comes back as text", async ({ 
   assert.is(broken.message.tool_calls, undefined);
 });
 
+const twoCalls =
+  '<tool_call>\n{"name": "a", "arguments": {"x": [1, "two"]}}\n</tool_call>\n<tool_call>\n{"name": "b", "arguments": {}}\n</tool_call>';
+
+test("calls come in deltas, whose arguments joined are those of the whole call", async ({ model }) => {
+  const parts = await collect(model.chat([user("x")], { logitsProcessor: forced(model, `So:\n${twoCalls}`) }));
+  const deltas = parts.filter((part) => part.type === "tool_call_delta");
+  const joined = (index: number) => deltas.map((delta) => (delta.index === index ? delta.arguments : "")).join("");
+  const whole = parts.filter((part) => part.type === "tool_call");
+  assert.equal(
+    whole.map(({ index, id, name }) => [index, id, name]),
+    [
+      [0, "call_0", "a"],
+      [1, "call_1", "b"],
+    ],
+  );
+  for (const call of whole) assert.is(joined(call.index), call.arguments);
+  const named = deltas.filter((delta) => delta.name !== undefined);
+  assert.equal(
+    named.map(({ index, id, name, arguments: text }) => [index, id, name, text]),
+    [
+      [0, "call_0", "a", ""],
+      [1, "call_1", "b", ""],
+    ],
+  );
+  assert.ok(deltas.length > 6, `${deltas.length} deltas`);
+});
+
+test("without parallel calls the answer ends with its first call", async ({ model }) => {
+  const options = { logitsProcessor: forced(model, twoCalls), parallelToolCalls: false };
+  const { message, finishReason, usage } = await model.chat([user("x")], options).final();
+  assert.equal([message.tool_calls!.length, finishReason], [1, "tool_calls"]);
+  assert.ok(usage.completionTokens < model.tokenizer.encode(twoCalls).length);
+});
+
+test("ids of calls are the caller's, if it has some", async ({ model }) => {
+  const options = { logitsProcessor: forced(model, twoCalls), callId: (index: number) => `mine-${index}` };
+  const { message } = await model.chat([user("x")], options).final();
+  assert.equal(
+    message.tool_calls!.map((call) => "id" in call && call.id),
+    ["mine-0", "mine-1"],
+  );
+});
+
+test("a call that is cut off has what was told of it, and the answer says that it was cut", async ({ model }) => {
+  const text = '<tool_call>\n{"name": "a", "arguments": {"x": "12345';
+  const maxNewTokens = model.tokenizer.encode(text).length;
+  const parts = await collect(model.chat([user("x")], { logitsProcessor: forced(model, `${text}67"}}`), maxNewTokens }));
+  assert.equal([...new Set(parts.map(({ type }) => type))], ["tool_call_delta", "finish"]);
+  const { message, finishReason } = await model
+    .chat([user("x")], { logitsProcessor: forced(model, `${text}67"}}`), maxNewTokens })
+    .final();
+  assert.is(finishReason, "length");
+  const [call] = message.tool_calls as { function: { name: string; arguments: string } }[];
+  assert.equal([call!.function, message.content], [{ name: "a", arguments: '{"x": "12345' }, ""]);
+  // It may stand in a history all the same.
+  assert.ok(model.encodeChat([user("x"), message, user("go on")]).length > maxNewTokens);
+});
+
+test("a call that turns out to be none is content, and the answer just stopped", async ({ model }) => {
+  const written = '<tool_call>\n{"name": "a", "arguments": {"x": "say "hi""}}\n</tool_call>';
+  const options = { logitsProcessor: forced(model, written) };
+  const { message, finishReason } = await model.chat([user("x")], options).final();
+  assert.equal([message, finishReason], [{ role: "assistant", content: written }, "stop"]);
+});
+
+test("with toolCalls false a call is text", async ({ model }) => {
+  const { message, finishReason } = await model
+    .chat([user("x")], { logitsProcessor: forced(model, twoCalls), toolCalls: false })
+    .final();
+  assert.equal([message, finishReason], [{ role: "assistant", content: twoCalls }, "stop"]);
+});
+
 test("<think> blocks become reasoning", async ({ model }) => {
   const parts = await collect(
     model.chat([user("x")], { logitsProcessor: forced(model, "<think>\nfirst this\n</think>\n\nThe answer.") }),
