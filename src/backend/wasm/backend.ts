@@ -15,7 +15,8 @@ import { runIn } from "./instance.ts";
 import { type InstanceOptions, type Instantiate, WasmInstances } from "./instances.ts";
 import { EXP_CONSTANTS_BYTES, type Kernels } from "./kernels.ts";
 import { appendKv, attention, WasmKvStore } from "./kv.ts";
-import { matrixWriter, WasmMatrix } from "./matrix.ts";
+import { WasmMatrix } from "./matrix.ts";
+import { matrixWriter } from "./matrix-writer.ts";
 import type { WasmMemory } from "./memory.ts";
 import { product, widenRow } from "./product.ts";
 

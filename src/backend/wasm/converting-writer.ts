@@ -10,8 +10,9 @@ import type { MatrixWriter } from "../backend.ts";
 import { LARGEST_WEIGHT, requireWithin } from "../convert-rows.ts";
 import * as check from "../shapes.ts";
 import type { Kernels } from "./kernels.ts";
-import { packCodes, packRows, packScales, type WasmMatrix, writeFp8 } from "./matrix.ts";
+import { packCodes, packScales, type WasmMatrix, writeFp8 } from "./matrix.ts";
 import { aligned } from "./memory.ts";
+import { openPanel, packPanel, panelRows } from "./row-panel.ts";
 
 /** Stored bytes that are copied at once: some rows, which stay in a core's cache until they are converted. */
 const PANEL_BYTES = 65536;
@@ -27,12 +28,12 @@ export function convertingWriter(
   const written = check.rowLedger(matrix.rows);
   const type = isFloat(source) ? source.type : "f32";
   const rowBytes = cols * bytesPerValue[type];
-  const panelRows = Math.max(1, Math.floor(PANEL_BYTES / rowBytes));
+  const most = Math.max(1, Math.floor(PANEL_BYTES / rowBytes));
   return {
     write(firstRow, slice) {
       const count = check.requireStoredRows(matrix, source, firstRow, slice);
-      for (let begin = 0; begin < count; begin += panelRows) {
-        const rows = Math.min(panelRows, count - begin);
+      for (let begin = 0; begin < count; begin += most) {
+        const rows = Math.min(most, count - begin);
         const panel = scratch(aligned(rows * rowBytes) + rowScratchBytes(matrix));
         const parts = cutParts(source, cols, slice as Uint8Array, count, begin, begin + rows);
         if (isFloat(source)) memory.u8.set(parts[0]!, panel);
@@ -59,18 +60,23 @@ export function decodingWriter(
 ): MatrixWriter {
   const { cols } = matrix;
   const written = check.rowLedger(matrix.rows);
-  const panelRows = Math.max(1, Math.floor(PANEL_BYTES / cols));
-  const decoded = quantizedRows(format, panelRows, cols);
+  const most = panelRows(matrix);
   return {
     write(firstRow, slice) {
       const count = check.requireStoredRows(matrix, source, firstRow, slice);
-      for (let begin = 0; begin < count; begin += panelRows) {
-        const rows = Math.min(panelRows, count - begin);
+      for (let begin = 0; begin < count; begin += most) {
+        const rows = Math.min(most, count - begin);
         const parts = cutParts(source, cols, slice as Uint8Array, count, begin, begin + rows);
-        const panel = rows === panelRows ? decoded : quantizedRows(format, rows, cols);
-        decodeRows(source, parts, cols, panel, firstRow + begin);
-        if (format.type === "fp8") writeFp8(kernels, matrix, firstRow + begin, panel);
-        else packRows(kernels, matrix, format, firstRow + begin, rows, panel, scratch);
+        const first = firstRow + begin;
+        if (format.type === "fp8") {
+          const decoded = quantizedRows(format, rows, cols);
+          decodeRows(source, parts, cols, decoded, first);
+          writeFp8(kernels, matrix, first, decoded);
+        } else {
+          const panel = openPanel(matrix, format, rows, scratch);
+          decodeRows(source, parts, cols, panel.rows, first);
+          packPanel(kernels, matrix, format, first, rows, panel);
+        }
       }
       written.add(firstRow, count);
     },

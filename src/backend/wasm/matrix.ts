@@ -1,13 +1,12 @@
 /**
- * Weights in wasm memory. Float formats lie as they come, row-major without padding, those of 8 bits with their scales behind. Quantized ones are repacked row by row into
- * blocks of 8 rows (assembly/quantized-panel.ts draws them): scales, minimums, codes, padded to whole groups and blocks.
+ * Weights in wasm memory. Float formats lie as they come, row-major without padding, those of 8 bits with their scales behind. Quantized ones
+ * are repacked row by row into blocks of 8 rows (assembly/quantized-panel.ts draws them): scales, minimums, codes, padded to whole groups and blocks.
  */
-import { bytesPerValue, f32ToF16 } from "../../core/dtype.ts";
+import { bytesPerValue } from "../../core/dtype.ts";
 import {
   FP8_BLOCK,
   type Matrix,
   type MatrixFormat,
-  type MatrixWriter,
   type QuantizedFormat,
   type QuantizedRows,
   SUPER_COLUMNS,
@@ -18,9 +17,6 @@ import type { WasmInstance } from "./instance.ts";
 import type { Place } from "./instances.ts";
 import { type Kernels, SCALE_KINDS } from "./kernels.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
-
-/** Rows of codes pass through scratch of this size on their way to where they are packed. */
-const SLICE_BYTES = 65536;
 
 export class WasmMatrix implements Matrix {
   readonly rows: number;
@@ -100,31 +96,13 @@ function blockScaleBytes(cols: number, format: QuantizedFormat): number {
 }
 
 /** Factors of a block under "two-level", up to a multiple of 16. */
-function factorBytes(groups: number): number {
+export function factorBytes(groups: number): number {
   return aligned(BLOCK_ROWS * groups);
 }
 
 /** The code, as it is held, that counts as 0. */
 export function zeroCode({ type, minimum }: QuantizedFormat): number {
   return minimum ? 0 : type === "int8" ? 128 : 8;
-}
-
-/** @param scratch gives the address of at least so many bytes */
-export function matrixWriter(kernels: Kernels, matrix: WasmMatrix, scratch: (bytes: number) => number): MatrixWriter {
-  const written = check.rowLedger(matrix.rows);
-  return {
-    write(firstRow, rows) {
-      const count = check.requireRows(matrix, firstRow, rows);
-      written.add(firstRow, count);
-      if (rows instanceof Uint8Array) matrix.memory.u8.set(rows, matrix.address + (firstRow * rows.length) / count);
-      else if (matrix.format.type === "fp8") writeFp8(kernels, matrix, firstRow, rows);
-      else if ("group" in matrix.format) packRows(kernels, matrix, matrix.format, firstRow, count, rows, scratch);
-    },
-    finish() {
-      written.requireAll();
-      return matrix;
-    },
-  };
 }
 
 /** Rows of 8-bit floating point with their scales, known to be finite, to where they are kept. */
@@ -137,44 +115,6 @@ export function writeFp8(kernels: Kernels, matrix: WasmMatrix, firstRow: number,
     memory.floats(to + 4, groups).set(scales.subarray(row * groups, (row + 1) * groups));
     memory.f32[to / 4] = kernels.boundF8(matrix.address + (firstRow + row) * cols, to + 4, cols);
   }
-}
-
-/** Rows of codes and scales, known to be right, to where they are kept. */
-export function packRows(
-  kernels: Kernels,
-  matrix: WasmMatrix,
-  format: QuantizedFormat,
-  firstRow: number,
-  count: number,
-  rows: QuantizedRows,
-  scratch: (bytes: number) => number,
-): void {
-  const { memory, cols, groups } = matrix;
-  const rowsAtOnce = Math.min(count, Math.max(1, Math.floor(SLICE_BYTES / cols)));
-  const slice = scratch(Math.max(rowsAtOnce * cols, 4 * groups));
-  const signed = format.type === "int8" && !format.minimum;
-  for (let row = 0; row < count; row++) {
-    const inSlice = row % rowsAtOnce;
-    if (inSlice === 0) {
-      const codes = rows.codes.subarray(row * cols, (row + rowsAtOnce) * cols);
-      memory.u8.set(signed ? codes.map((code) => code ^ -128) : codes, slice); // code + 128, in a byte
-    }
-    packCodes(kernels, matrix, format, firstRow + row, slice + inSlice * cols);
-  }
-  const levels = [
-    [rows.scales, rows.factors, matrix.scales],
-    [rows.minimums, rows.minimumFactors, matrix.minimums],
-  ] as const;
-  for (const [values, factors, address] of levels)
-    for (let row = 0; values && row < count; row++) {
-      const own = values.subarray((row * values.length) / count, ((row + 1) * values.length) / count);
-      if (factors) {
-        writeTwoLevels(matrix, firstRow + row, own, factors.subarray(row * groups, (row + 1) * groups), address);
-      } else {
-        memory.floats(slice, groups).set(own);
-        packScales(kernels, matrix, format, firstRow + row, slice, address);
-      }
-    }
 }
 
 /** Codes u8 [cols] at address `codes` to where row `row` keeps them. */
@@ -204,13 +144,4 @@ export function packScales(
 /** What lies at `first` in the first block, in the block of row `row`. */
 export function inBlock({ blockBytes }: WasmMatrix, first: number, row: number): number {
   return first + Math.floor(row / BLOCK_ROWS) * blockBytes;
-}
-
-function writeTwoLevels(matrix: WasmMatrix, row: number, values: Float32Array, factors: Int8Array, address: number): void {
-  const { memory, groups } = matrix;
-  const block = inBlock(matrix, address, row);
-  const within = row % BLOCK_ROWS;
-  for (const [g, factor] of factors.entries()) memory.u8[block + g * BLOCK_ROWS + within] = factor;
-  const halves = new DataView(memory.u8.buffer, block + factorBytes(groups));
-  for (const [i, value] of values.entries()) halves.setUint16(2 * (i * BLOCK_ROWS + within), f32ToF16(value), true);
 }
