@@ -22,4 +22,3 @@ export function matrixWriter(kernels: Kernels, matrix: WasmMatrix, scratch: (byt
     },
   };
 }
-
