@@ -1,4 +1,4 @@
-/** The four commands and their options, as help and parser know them. What they do lies in a file each. */
+/** The commands and their options, as help and parser know them. What they do lies in a file each. */
 import { bytes, choice, flag, integer, integerOr, number, type Options, text, texts, type Values, variables } from "./options.ts";
 
 export interface Command<O extends Options = Options> {
@@ -24,7 +24,10 @@ const json = { json: flag("Print one JSON object instead of text.") };
 const quiet = { quiet: flag("No progress and no closing line on standard error.") };
 
 export const modelOptions = {
-  model: text("DIR|URL", "Checkpoint: a folder, or a file: or https: URL of one. Default: the bundled model nano."),
+  model: text(
+    "DIR|FILE|URL",
+    "Checkpoint: a folder, a GGUF file, or a file: or https: URL of one. Default: the bundled model nano.",
+  ),
   backend: choice(["wasm", "reference"], "What computes: WebAssembly, or plain TypeScript (slow). Default: wasm."),
   weights: choice(
     ["auto", "f32", "bf16", "f16", "int8", "int4"],
@@ -142,6 +145,17 @@ export const infoCommand = command(
   { Model: modelOptions, Output: { ...json, ...generalOptions } },
 );
 
+export const inspectCommand = command(
+  {
+    name: "inspect",
+    positional: "FILE|DIR|URL",
+    summary: "List what is in a file: tensors, their types and shapes, metadata.",
+    details: `Reads headers only. For files of any model: safetensors (also MLX and FP8), alone or in shards, and GGUF, alone or split.`,
+    example: "qwen3 inspect ./Qwen3-4B-Instruct-2507-Q4_K_M.gguf",
+  },
+  { Output: { ...json, ...generalOptions } },
+);
+
 export const explainCommand = command(
   {
     name: "explain",
@@ -163,9 +177,10 @@ the sampler leaves of the likeliest next tokens.`,
   },
 );
 
-export const commands: readonly Command[] = [chatCommand, runCommand, infoCommand, explainCommand];
+export const commands: readonly Command[] = [chatCommand, runCommand, infoCommand, inspectCommand, explainCommand];
 
 export type ChatValues = Values<typeof chatCommand.options>;
 export type RunValues = Values<typeof runCommand.options>;
 export type InfoValues = Values<typeof infoCommand.options>;
+export type InspectValues = Values<typeof inspectCommand.options>;
 export type ExplainValues = Values<typeof explainCommand.options>;

@@ -1,8 +1,8 @@
 /** `qwen3 info`. */
 import { openCheckpoint } from "../formats/checkpoint.ts";
+import { checkpointInfo } from "./checkpoint-info.ts";
 import type { InfoValues } from "./commands.ts";
 import { infoText } from "./info-text.ts";
-import { inspect } from "./inspect.ts";
 import { modelLocation } from "./model.ts";
 import { UsageError } from "./options.ts";
 import type { Streams } from "./streams.ts";
@@ -13,7 +13,7 @@ export async function info(values: InfoValues, positionals: readonly string[], s
   const { stdout, signal } = streams;
   const checkpoint = await openCheckpoint(modelLocation(values), { signal });
   try {
-    const info = await inspect(checkpoint, values);
+    const info = await checkpointInfo(checkpoint, values);
     stdout.write(values.json ? `${JSON.stringify(info)}\n` : infoText(info, streams));
   } finally {
     await checkpoint.close();

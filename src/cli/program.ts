@@ -1,5 +1,5 @@
 /** Finds the command, reads its options, runs it, and turns whatever goes wrong into a line and an exit code. */
-import { type Command, chatCommand, commands, explainCommand, infoCommand, runCommand } from "./commands.ts";
+import { type Command, chatCommand, commands, explainCommand, infoCommand, inspectCommand, runCommand } from "./commands.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { type Options, parseOptions, UsageError, type Values } from "./options.ts";
 import { packageVersion } from "./package.ts";
@@ -53,6 +53,8 @@ async function dispatch(name: string, args: readonly string[], streams: Streams)
       return run(runCommand, async (values, text) => (await import("./run.ts")).run(values, text, streams));
     case "info":
       return run(infoCommand, async (values, rest) => (await import("./info.ts")).info(values, rest, streams));
+    case "inspect":
+      return run(inspectCommand, async (values, rest) => (await import("./inspect.ts")).inspect(values, rest, streams));
     case "explain":
       return run(explainCommand, async (values, text) => (await import("./explain.ts")).explain(values, text, streams));
     case "--help":
