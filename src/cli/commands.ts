@@ -177,10 +177,65 @@ the sampler leaves of the likeliest next tokens.`,
   },
 );
 
-export const commands: readonly Command[] = [chatCommand, runCommand, infoCommand, inspectCommand, explainCommand];
+const { "kv-cache": _kvCache, weights: _weights, activations: _activations, ...servedModelOptions } = modelOptions;
+
+export const serveCommand = command(
+  {
+    name: "serve",
+    positional: "",
+    summary: "Answer over HTTP, as OpenAI's API does, with a page to chat at /.",
+    details: `Options have the names that vLLM gives them. SIGTERM or Ctrl-C: takes no more work, lets answers end, and exits with 0; a second
+one exits at once. A key can also stand in the environment, as QWEN3_API_KEY. Standard output has a line of JSON for each request.`,
+    example: "qwen3 serve --port 8000",
+  },
+  {
+    Server: {
+      host: text(
+        "ADDRESS",
+        "Address to listen at. Others than the machine's own (127.0.0.1, ::1) need a key. Default: 127.0.0.1.",
+      ),
+      port: integer(0, 65535, "Port; 0 takes a free one. Default: 8000."),
+      "api-key": texts("KEY", "Key that requests must bring; may be given several times. Default: none is needed."),
+      "served-model-name": texts(
+        "NAME",
+        "Name that requests may ask for; may be given several times. Default: the checkpoint's folder.",
+      ),
+      "allowed-hosts": texts(
+        "NAME",
+        "Host name under which to answer, * for any; may be given several times. Default: the machine's own.",
+      ),
+      "allowed-origins": texts(
+        "ORIGIN",
+        "Origin whose pages may ask, * for any; may be given several times. Default: the server's own.",
+      ),
+      insecure: flag("Listen at any address without a key all the same."),
+      "shutdown-timeout": number(0, 86400, "Seconds that answers have to end once the server is asked to. Default: 60."),
+      "tool-call-parser": choice(
+        ["hermes", "none"],
+        "How calls in answers are read: Qwen3's own format, or not at all. Default: hermes.",
+      ),
+      "disable-log-requests": flag("No line for each request."),
+      "log-bodies": flag("Lines have the requests' bodies too, prompts included."),
+    },
+    Model: {
+      ...servedModelOptions,
+      "max-num-seqs": integer(1, 4096, "Answers that are computed at once; more wait. Default: 64."),
+      "max-num-batched-tokens": integer(1, 65536, "Tokens in a step of the engine. Default: 128."),
+      "kv-cache-dtype": choice(["auto", "f32", "f16", "int8"], "Type of the cached keys and values. Default: auto, as for chat."),
+      quantization: choice(
+        ["none", "int8", "int4"],
+        "What weights become while they load; none keeps the stored type. Default: none.",
+      ),
+    },
+    Output: { ...quiet, ...generalOptions },
+  },
+);
+
+export const commands: readonly Command[] = [chatCommand, runCommand, serveCommand, infoCommand, inspectCommand, explainCommand];
 
 export type ChatValues = Values<typeof chatCommand.options>;
 export type RunValues = Values<typeof runCommand.options>;
+export type ServeValues = Values<typeof serveCommand.options>;
 export type InfoValues = Values<typeof infoCommand.options>;
 export type InspectValues = Values<typeof inspectCommand.options>;
 export type ExplainValues = Values<typeof explainCommand.options>;

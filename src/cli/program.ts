@@ -1,5 +1,14 @@
 /** Finds the command, reads its options, runs it, and turns whatever goes wrong into a line and an exit code. */
-import { type Command, chatCommand, commands, explainCommand, infoCommand, inspectCommand, runCommand } from "./commands.ts";
+import {
+  type Command,
+  chatCommand,
+  commands,
+  explainCommand,
+  infoCommand,
+  inspectCommand,
+  runCommand,
+  serveCommand,
+} from "./commands.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { type Options, parseOptions, UsageError, type Values } from "./options.ts";
 import { packageVersion } from "./package.ts";
@@ -51,6 +60,8 @@ async function dispatch(name: string, args: readonly string[], streams: Streams)
       return run(chatCommand, async (values, prompt) => (await import("./chat.ts")).chat(values, prompt, streams));
     case "run":
       return run(runCommand, async (values, text) => (await import("./run.ts")).run(values, text, streams));
+    case "serve":
+      return run(serveCommand, async (values, rest) => (await import("./serve.ts")).serve(values, rest, streams));
     case "info":
       return run(infoCommand, async (values, rest) => (await import("./info.ts")).info(values, rest, streams));
     case "inspect":
