@@ -7,6 +7,9 @@ import { createAdaptorServer } from "@hono/node-server";
 /** Connections that keep coming and say nothing are a way to use up a machine. */
 const MOST_CONNECTIONS = 8192;
 const HEADERS_TIMEOUT_MS = 30_000;
+/** How long answers that are made may take to be sent, when the port is given up. */
+const SENDING_MS = 2000;
+const IDLE_CHECK_MS = 20;
 
 export async function listenOnNode(
   fetch: (request: Request) => Promise<Response>,
@@ -23,8 +26,11 @@ export async function listenOnNode(
     close: async () => {
       const closed = once(server, "close");
       server.close();
-      server.closeAllConnections();
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+      const late = setTimeout(() => server.closeAllConnections(), SENDING_MS);
       await closed;
+      clearInterval(idle);
+      clearTimeout(late);
     },
   };
 }

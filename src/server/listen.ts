@@ -14,7 +14,7 @@ export interface Listener {
   /** `http://127.0.0.1:8000` */
   readonly url: string;
   readonly port: number;
-  /** Takes no more connections and ends those there are. */
+  /** Takes no more connections, lets what was answered be sent, and ends those there are. */
   close(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ interface DenoServer {
 }
 interface BunServer {
   readonly port: number;
-  stop(closeConnections: boolean): Promise<void> | void;
+  stop(closeConnections?: boolean): Promise<void> | void;
 }
 interface ServingGlobals {
   readonly Deno?: {
@@ -40,6 +40,21 @@ interface ServingGlobals {
   };
 }
 
+/** How long answers that are made may take to be sent, when the port is given up. */
+const SENDING_MS = 2000;
+
+async function within(ms: number, done: Promise<void>, force: () => void): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      force();
+      resolve();
+    }, ms);
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
+}
+
 /** Errors: BACKEND_UNAVAILABLE where the host has no ports; the host's own where the port cannot be taken. */
 export async function listen(
   { fetch }: Server,
@@ -52,12 +67,12 @@ export async function listen(
   if (globals.Bun) {
     // Answers may be silent for longer than any timeout of Bun's; the server has its own.
     const bun = globals.Bun.serve({ fetch, hostname: host, port, idleTimeout: 0 });
-    return listener(bun.port, async () => bun.stop(true));
+    return listener(bun.port, () => within(SENDING_MS, Promise.resolve(bun.stop()), () => void bun.stop(true)));
   }
   if (globals.Deno) {
     const abort = new AbortController();
     const deno = globals.Deno.serve({ hostname: host, port, signal: abort.signal, onListen: () => undefined }, fetch);
-    return listener(deno.addr.port, async () => abort.abort());
+    return listener(deno.addr.port, () => within(SENDING_MS, deno.shutdown(), () => abort.abort()));
   }
   if (!detectHost().nodeModules) throw new Qwen3Error("BACKEND_UNAVAILABLE", "this host has no ports; call the server's fetch");
   const { listenOnNode } = await import("./listen-node.ts");

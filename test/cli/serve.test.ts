@@ -12,10 +12,13 @@ async function serving(
   const child = start(["serve", "--port", "0", ...args], env);
   const result = ended(child);
   let said = "";
-  for await (const text of child.stderr!) {
-    said += text;
-    if (/^Ready/m.test(said)) break;
-  }
+  await new Promise<void>((resolve, reject) => {
+    child.stderr!.on("data", (text: string) => {
+      said += text;
+      if (/^Ready/m.test(said)) resolve();
+    });
+    child.on("close", () => reject(new Error(said)));
+  });
   const [, url] = /Listening on (\S+)/.exec(said) ?? [];
   assert.ok(url, said);
   return { child, url, result };
@@ -62,9 +65,8 @@ test("answers have so long and no longer, and a key may come from the environmen
 
 test("a second signal ends it at once", async () => {
   const { child, url, result } = await serving();
-  const running = chat(url, { ...ENDLESS, stream: true }).then((response) => response.text());
-  running.catch(() => undefined);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  const running = await chat(url, { ...ENDLESS, stream: true });
+  running.text().catch(() => undefined);
   child.kill("SIGTERM");
   await new Promise((resolve) => setTimeout(resolve, 200));
   assert.is(child.exitCode, null, "it waits for the answer");
