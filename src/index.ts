@@ -19,6 +19,10 @@ export type { GeneratedPart, GenerationResult, TextGenerateOptions } from "./eng
 export type { GenerationConfig, ModelConfig } from "./formats/config.ts";
 export type { CheckpointLocation } from "./formats/location.ts";
 export { type ByteSource, blobSource, bytesSource, type CheckpointSource, memoryFolder } from "./formats/source.ts";
+export type { CachedModel, CachedRevision, HubCache } from "./hub/cache.ts";
+export { cachedModels, pullModel, removeModel } from "./hub/models.ts";
+export type { Pulled, PullOptions, PullProgress } from "./hub/pull.ts";
+export type { HubOptions } from "./hub/settings.ts";
 export type { TraceTensor } from "./model/trace.ts";
 export type { ActivationType, WeightType } from "./model/weight-format.ts";
 export type { LoadProgress } from "./model/weights.ts";

@@ -36,10 +36,11 @@ export class Qwen3 {
   }
 
   /**
-   * Loads a checkpoint: a folder or a GGUF file, by path or by `file:` or `https:` URL; a GGUF file as a Blob; or any `CheckpointSource`
-   * (`memoryFolder` makes one of Blobs).
+   * Loads a checkpoint: a folder or a GGUF file, by path or by `file:` or `https:` URL; a GGUF file as a Blob; any `CheckpointSource`
+   * (`memoryFolder` makes one of Blobs); or a model of the hub (`Qwen/Qwen3-0.6B`, `owner/name:Q4_K_M`), which is downloaded once (options
+   * `hub`). A path that exists comes first.
    * Memory is planned first; what does not fit is refused with the plan (MEMORY_PLAN). Other errors: SOURCE_READ, CHECKPOINT_*,
-   * TOKENIZER_FILE, CONTEXT_FULL for a maxModelLen past the model's own, BACKEND_UNAVAILABLE, the signal's reason.
+   * HUB_*, STORAGE_FULL, TOKENIZER_FILE, CONTEXT_FULL for a maxModelLen past the model's own, BACKEND_UNAVAILABLE, the signal's reason.
    */
   static async fromPretrained(location: CheckpointLocation, options: ModelOptions = {}): Promise<Qwen3> {
     return new Qwen3(await LocalModel.load(location, options));

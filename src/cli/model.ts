@@ -18,6 +18,7 @@ export function toModelOptions(values: ModelValues): ModelOptions {
     maxModelLen: values["max-model-len"],
     threads: values.threads,
     memoryBudgetBytes: values["memory-budget"],
+    hub: { revision: values.revision, stream: values["no-download"] },
   };
 }
 
@@ -65,9 +66,11 @@ export async function withModel<T>(
   const location = modelLocation(values);
   const progress = stderr.isTTY && !values.quiet ? new ProgressLine(stderr, location) : undefined;
   let model: Qwen3;
+  const options = toModelOptions(values);
   try {
     model = await Qwen3.fromPretrained(location, {
-      ...toModelOptions(values),
+      ...options,
+      hub: { ...options.hub, onProgress: progress?.download },
       onPlan: progress?.plan,
       onProgress: progress?.update,
       signal,

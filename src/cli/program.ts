@@ -5,9 +5,10 @@ import {
   commands,
   explainCommand,
   infoCommand,
-  inspectCommand,
+  listCommand,
+  pullCommand,
+  removeCommand,
   runCommand,
-  serveCommand,
 } from "./commands.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { type Options, parseOptions, UsageError, type Values } from "./options.ts";
@@ -60,14 +61,17 @@ async function dispatch(name: string, args: readonly string[], streams: Streams)
       return run(chatCommand, async (values, prompt) => (await import("./chat.ts")).chat(values, prompt, streams));
     case "run":
       return run(runCommand, async (values, text) => (await import("./run.ts")).run(values, text, streams));
-    case "serve":
-      return run(serveCommand, async (values, rest) => (await import("./serve.ts")).serve(values, rest, streams));
     case "info":
       return run(infoCommand, async (values, rest) => (await import("./info.ts")).info(values, rest, streams));
-    case "inspect":
-      return run(inspectCommand, async (values, rest) => (await import("./inspect.ts")).inspect(values, rest, streams));
     case "explain":
       return run(explainCommand, async (values, text) => (await import("./explain.ts")).explain(values, text, streams));
+    case "pull":
+      return run(pullCommand, async (values, ids) => (await import("./pull.ts")).pull(values, ids, streams));
+    case "list":
+    case "ls":
+      return run(listCommand, async (values, rest) => (await import("./list.ts")).list(values, rest, streams));
+    case "rm":
+      return run(removeCommand, async (values, ids) => (await import("./remove.ts")).remove(values, ids, streams));
     case "--help":
     case "-h":
     case "help":

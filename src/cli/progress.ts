@@ -1,5 +1,6 @@
 /** One line on a terminal that is written over as work goes on, and gone when the work is done. */
-import { formatBytes, type LoadProgress, type MemoryPlan } from "../index.ts";
+import { formatBytes, type LoadProgress, type MemoryPlan, type PullProgress } from "../index.ts";
+import { Speed } from "./speed.ts";
 import type { Output } from "./streams.ts";
 import { escapeControls } from "./terminal.ts";
 import { fit } from "./width.ts";
@@ -16,6 +17,7 @@ export class ProgressLine {
   #next: number;
   #shown = false;
   #note = "";
+  readonly #speed: Speed;
 
   /** @param now milliseconds of a clock that never goes back */
   constructor(output: Output, what: string, now: () => number = () => performance.now()) {
@@ -23,6 +25,7 @@ export class ProgressLine {
     this.#what = escapeControls(what);
     this.#now = now;
     this.#next = now() + QUIET_MS;
+    this.#speed = new Speed(now);
   }
 
   /** What the model will take, told above the line if that is ever shown. */
@@ -33,8 +36,16 @@ export class ProgressLine {
 
   /** Bytes of a checkpoint. */
   readonly update = ({ loadedBytes, totalBytes }: LoadProgress): void => {
-    const megabytes = (bytes: number) => (bytes / MEGABYTE).toFixed(1);
     this.#draw(loadedBytes / totalBytes, `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`);
+  };
+
+  /** Bytes of a download, how fast they come and how long the others will take. */
+  readonly download = ({ file, waiting, loadedBytes, totalBytes, downloadedBytes }: PullProgress): void => {
+    const perSecond = this.#speed.after(downloadedBytes);
+    const left = totalBytes - loadedBytes;
+    const speed = perSecond ? `  ${megabytes(perSecond)} MB/s  ${duration(left / perSecond)} left` : "";
+    const what = waiting ? `  waiting for the process that downloads ${file}` : `${speed}  ${file}`;
+    this.#draw(totalBytes > 0 ? loadedBytes / totalBytes : 1, `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB${what}`);
   };
 
   /** Tokens of a prompt; the line goes with the last one. */
@@ -59,6 +70,29 @@ export class ProgressLine {
   clear(): void {
     if (this.#shown) this.#output.write("\r\x1b[K");
     this.#shown = false;
+  }
+}
+
+const megabytes = (bytes: number): string => (bytes / MEGABYTE).toFixed(1);
+
+function duration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  return whole < 3600 ? `${Math.ceil(whole / 60)} min` : `${Math.floor(whole / 3600)} h ${Math.ceil((whole % 3600) / 60)} min`;
+}
+
+/** Shows a download while `work` runs, on a terminal's standard error. */
+export async function withDownloadProgress<T>(
+  { stderr }: { readonly stderr: Output },
+  what: string,
+  quiet: boolean | undefined,
+  work: (onProgress: ProgressLine["download"] | undefined) => Promise<T>,
+): Promise<T> {
+  const line = stderr.isTTY && !quiet ? new ProgressLine(stderr, what) : undefined;
+  try {
+    return await work(line?.download);
+  } finally {
+    line?.clear();
   }
 }
 

@@ -5,6 +5,11 @@
 export type ErrorCode =
   | "ARGUMENT" // a call's argument is of the wrong type or out of its range
   | "SOURCE_READ" // a file, URL or blob could not be read
+  | "HUB_NOT_FOUND" // the hub has no such model, revision or file, or does not show it without a token
+  | "HUB_ACCESS" // the hub wants a token, or a licence accepted first
+  | "HUB_OFFLINE" // not in the cache, and the hub may not be asked
+  | "HUB_FILE" // what the hub sent is not what it announced
+  | "STORAGE_FULL" // a disk or a page's storage has no room for what is to be kept
   | "CHECKPOINT_FILE" // a file of the checkpoint is missing or is not what its name says
   | "CHECKPOINT_HEADER" // a header or index of safetensors or GGUF breaks the format
   | "CHECKPOINT_CONFIG" // config.json or GGUF metadata describe something that is not computed here

@@ -3,9 +3,10 @@
  */
 import { KvCache, KvPool } from "../backend/kv-pages.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { GenerationConfig, ModelConfig } from "../formats/config.ts";
 import type { CheckpointLocation } from "../formats/location.ts";
+import { openModel } from "../hub/open-model.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
@@ -90,7 +91,7 @@ export class LocalModel {
   static async load(location: CheckpointLocation, options: ModelOptions = {}): Promise<LocalModel> {
     const { signal } = options;
     requireModelOptions(options);
-    const checkpoint = await openCheckpoint(location, signal ? { signal } : {});
+    const checkpoint = await openModel(location, { hub: options.hub, signal });
     try {
       const plan = memoryPlan(checkpoint, await planOptions(checkpoint, options));
       requireFit(plan, checkpoint.config);

@@ -4,6 +4,7 @@ import type { WasmOptions } from "../backend/wasm/open.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { HubOptions } from "../hub/settings.ts";
 import { ACTIVATION_TYPES, quantizes, WEIGHT_TYPES, type WeightOptions } from "../model/weight-format.ts";
 import type { LoadProgress } from "../model/weights.ts";
 import { DEFAULT_BATCHED_TOKENS, type MemoryPlan, type memoryPlan } from "./plan.ts";
@@ -32,6 +33,8 @@ export interface ModelOptions extends WeightOptions {
   readonly threads?: number | undefined;
   /** A ready module for hosts that forbid compiling bytes, or a build to insist on. */
   readonly wasm?: WasmOptions | undefined;
+  /** For models of the hub: revision, token, cache, and `onProgress` of their download. */
+  readonly hub?: HubOptions | undefined;
   /** Called with the plan, once it is known to fit and before any weight is loaded. */
   readonly onPlan?: ((plan: MemoryPlan) => void) | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;

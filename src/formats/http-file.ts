@@ -20,9 +20,14 @@ export class HttpFile {
   readonly name: string;
   readonly #url: URL;
   readonly #client: HttpClient;
+  readonly #explain: (answer: Answer) => void;
   #redirected: URL | undefined;
 
-  constructor(url: URL, client: HttpClient) {
+  /**
+   * @param explain throws what an answer means that is neither the range nor the whole file, if it knows
+   */
+  constructor(url: URL, client: HttpClient, explain: (answer: Answer) => void = () => undefined) {
+    this.#explain = explain;
     this.#url = url;
     this.#client = client;
     this.name = shownUrl(url);
@@ -74,13 +79,15 @@ export class HttpFile {
 
   async #open(at: number, end: number, watch: StallWatch, { size, fromWhole }: StreamOptions): Promise<Body> {
     const remembered = this.#redirected;
-    const { response, url } = await this.#client.send(remembered ?? this.#url, rangeRequest(at, end - 1), watch);
+    const answer = await this.#client.send(remembered ?? this.#url, rangeRequest(at, end - 1), watch);
+    const { response, url } = answer;
     const { status } = response;
     try {
       if (remembered && EXPIRED.includes(status)) {
         this.#redirected = undefined;
         throw new PassingFailure(`HTTP status ${status} from where a redirect led before`, 0);
       }
+      if (status !== 200 && status !== 206) this.#explain(answer);
       if (status === 200 && fromWhole) return bodyOf(response, at, end);
       const sizeNow = contentRange(response, at, end - 1);
       if (size !== undefined && sizeNow !== size)
