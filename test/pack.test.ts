@@ -78,7 +78,9 @@ test("it installs into an empty folder, with the dependencies that it names", ()
   const installed = Object.keys(packages).filter((path) => path !== "");
   assert.equal(
     installed.sort(),
-    ["@huggingface/jinja", "@huggingface/tokenizers", "@noble/hashes", "qwen3.ts"].map((name) => `node_modules/${name}`),
+    ["@hono/node-server", "@huggingface/jinja", "@huggingface/tokenizers", "@noble/hashes", "hono", "qwen3.ts"].map(
+      (name) => `node_modules/${name}`,
+    ),
   );
 });
 

@@ -34,7 +34,7 @@ export class LocalChatModel implements ChatModel {
 
   constructor(model: LocalModel) {
     const { name, config, plan } = model;
-    this.info = { name, maxModelLen: plan.maxModelLen, vocabSize: config.vocab_size };
+    this.info = { name: folderOf(name), maxModelLen: plan.maxModelLen, vocabSize: config.vocab_size };
     this.#model = model;
   }
 
@@ -65,7 +65,9 @@ export class LocalChatModel implements ChatModel {
       const answer = generateText(this.#model, [promptIds], { ...options, cache }, ([result]) => result!);
       for await (const part of this.#movement.watch(answer)) yield { type: "token", token: toToken(part), text: part.text };
       const { finishReason, ...result } = await answer.final();
-      yield this.#finish({ ...result, reason: finishReason });
+      // Scoring has filled the cache for this very request: nobody was spared anything.
+      const usage = cache ? { ...result.usage, cachedTokens: 0 } : result.usage;
+      yield this.#finish({ ...result, usage, reason: finishReason });
     } finally {
       cache?.close();
     }
@@ -126,6 +128,11 @@ export class LocalChatModel implements ChatModel {
     this.#cachedTokens += usage.cachedTokens;
     return { type: "finish", finishReason, usage, timings, seed };
   }
+}
+
+/** The last part of a path or URL: where a checkpoint lies is nobody's business. */
+function folderOf(location: string): string {
+  return /([^/\\]+)[/\\]*$/.exec(location)?.[1] ?? "model";
 }
 
 function toTemplate({ tools, templateVariables, addGenerationPrompt, continueFinalMessage }: ChatPrompt) {

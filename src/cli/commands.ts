@@ -1,27 +1,10 @@
 /** The commands and their options, as help and parser know them. What they do lies in a file each. */
-import { bytes, choice, flag, integer, integerOr, number, type Options, text, texts, type Values, variables } from "./options.ts";
 
-export interface Command<O extends Options = Options> {
-  readonly name: string;
-  /** Behind `qwen3 name [options]`. */
-  readonly positional: string;
-  readonly summary: string;
-  readonly details: string;
-  readonly example: string;
-  /** For the help, by heading. */
-  readonly sections: Readonly<Record<string, Options>>;
-  readonly options: O;
-}
+import { type Command, command, generalOptions, json, quiet } from "./command.ts";
+import { hubCommands } from "./hub-commands.ts";
+import { bytes, choice, flag, integer, integerOr, number, text, texts, type Values, variables } from "./options.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
-
-export const generalOptions = {
-  help: flag("Print this help."),
-  version: flag("Print the version."),
-};
-
-const json = { json: flag("Print one JSON object instead of text.") };
-const quiet = { quiet: flag("No progress and no closing line on standard error.") };
 
 export const modelOptions = {
   model: text(
@@ -86,16 +69,6 @@ const special = { special: flag("Read control tokens such as <|im_start|> in the
 
 const SAMPLING = "Sampling (a checkpoint's generation_config.json has defaults of its own)";
 
-/** Puts a command together; its options are those of all sections. */
-function command<const S extends Readonly<Record<string, Options>>>(
-  description: Omit<Command, "sections" | "options">,
-  sections: S,
-): Command<UnionToIntersection<S[keyof S]> & Options> {
-  const options = Object.assign({}, ...Object.values(sections)) as UnionToIntersection<S[keyof S]> & Options;
-  return { ...description, sections, options };
-}
-type UnionToIntersection<U> = (U extends unknown ? (of: U) => void : never) extends (of: infer I) => void ? I : never;
-
 export const chatCommand = command(
   {
     name: "chat",
@@ -148,6 +121,17 @@ export const infoCommand = command(
   { Model: modelOptions, Output: { ...json, ...generalOptions } },
 );
 
+export const inspectCommand = command(
+  {
+    name: "inspect",
+    positional: "FILE|DIR|URL",
+    summary: "List what is in a file: tensors, their types and shapes, metadata.",
+    details: `Reads headers only. For files of any model: safetensors (also MLX and FP8), alone or in shards, and GGUF, alone or split.`,
+    example: "qwen3 inspect ./Qwen3-4B-Instruct-2507-Q4_K_M.gguf",
+  },
+  { Output: { ...json, ...generalOptions } },
+);
+
 export const explainCommand = command(
   {
     name: "explain",
@@ -169,63 +153,73 @@ the sampler leaves of the likeliest next tokens.`,
   },
 );
 
-export const pullCommand = command(
-  {
-    name: "pull",
-    positional: "ID",
-    summary: "Download a model of the Hugging Face hub.",
-    details: `Downloads what it takes to run the model into the cache that Hugging Face's tools use, and prints where it is. ID is owner/name,
-owner/name:Q4_K_M or owner/name:file.gguf (one GGUF file, or all parts of one), or a URL of the hub. What is there already is not fetched
-again, and a download that was stopped goes on where it stopped. Every file is checked against its hash. HF_ENDPOINT, HF_TOKEN, HF_HOME,
-HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean there.`,
-    example: "qwen3 pull Qwen/Qwen3-0.6B",
-  },
-  {
-    Download: {
-      revision: text("R", "Branch, tag or commit. Default: main."),
-      include: texts("GLOB", "Instead: the files of this pattern, such as '*.json'; may be given several times."),
-    },
-    Output: { ...json, ...quiet, ...generalOptions },
-  },
-);
+const { "kv-cache": _kvCache, weights: _weights, activations: _activations, ...servedModelOptions } = modelOptions;
 
-export const listCommand = command(
+export const serveCommand = command(
   {
-    name: "list",
+    name: "serve",
     positional: "",
-    summary: "Show the models that are downloaded.",
-    details: "Shows what is in the cache of Hugging Face's tools, whichever of them downloaded it.",
-    example: "qwen3 list",
+    summary: "Answer over HTTP, as OpenAI's API does, with a page to chat at /.",
+    details: `Options have the names that vLLM gives them. SIGTERM or Ctrl-C: takes no more work, lets answers end, and exits with 0; a second
+one exits at once. A key can also stand in the environment, as QWEN3_API_KEY. Standard output has a line of JSON for each request.`,
+    example: "qwen3 serve --port 8000",
   },
-  { Output: { ...json, ...generalOptions } },
-);
-
-export const removeCommand = command(
   {
-    name: "rm",
-    positional: "ID",
-    summary: "Remove a downloaded model.",
-    details: `Removes the model from the cache, in all its revisions, whichever tool downloaded it. Of owner/name:Q4_K_M and
-owner/name:file.gguf only that file, or the parts of it.`,
-    example: "qwen3 rm Qwen/Qwen3-0.6B",
+    Server: {
+      host: text(
+        "ADDRESS",
+        "Address to listen at. Others than the machine's own (127.0.0.1, ::1) need a key. Default: 127.0.0.1.",
+      ),
+      port: integer(0, 65535, "Port; 0 takes a free one. Default: 8000."),
+      "api-key": texts("KEY", "Key that requests must bring; may be given several times. Default: none is needed."),
+      "served-model-name": texts(
+        "NAME",
+        "Name that requests may ask for; may be given several times. Default: the checkpoint's folder.",
+      ),
+      "allowed-hosts": texts(
+        "NAME",
+        "Host name under which to answer, * for any; may be given several times. Default: the machine's own.",
+      ),
+      "allowed-origins": texts(
+        "ORIGIN",
+        "Origin whose pages may ask, * for any; may be given several times. Default: the server's own.",
+      ),
+      insecure: flag("Listen at any address without a key all the same."),
+      "shutdown-timeout": number(0, 86400, "Seconds that answers have to end once the server is asked to. Default: 60."),
+      "tool-call-parser": choice(
+        ["hermes", "none"],
+        "How calls in answers are read: Qwen3's own format, or not at all. Default: hermes.",
+      ),
+      "disable-log-requests": flag("No line for each request."),
+      "log-bodies": flag("Lines have the requests' bodies too, prompts included."),
+    },
+    Model: {
+      ...servedModelOptions,
+      "max-num-seqs": integer(1, 4096, "Answers that are computed at once; more wait. Default: 64."),
+      "max-num-batched-tokens": integer(1, 65536, "Tokens in a step of the engine. Default: 128."),
+      "kv-cache-dtype": choice(["auto", "f32", "f16", "int8"], "Type of the cached keys and values. Default: auto, as for chat."),
+      quantization: choice(
+        ["none", "int8", "int4"],
+        "What weights become while they load; none keeps the stored type. Default: none.",
+      ),
+    },
+    Output: { ...quiet, ...generalOptions },
   },
-  { Output: { ...json, ...quiet, ...generalOptions } },
 );
 
 export const commands: readonly Command[] = [
   chatCommand,
   runCommand,
+  serveCommand,
   infoCommand,
+  inspectCommand,
   explainCommand,
-  pullCommand,
-  listCommand,
-  removeCommand,
+  ...hubCommands,
 ];
 
 export type ChatValues = Values<typeof chatCommand.options>;
 export type RunValues = Values<typeof runCommand.options>;
+export type ServeValues = Values<typeof serveCommand.options>;
 export type InfoValues = Values<typeof infoCommand.options>;
+export type InspectValues = Values<typeof inspectCommand.options>;
 export type ExplainValues = Values<typeof explainCommand.options>;
-export type PullValues = Values<typeof pullCommand.options>;
-export type ListValues = Values<typeof listCommand.options>;
-export type RemoveValues = Values<typeof removeCommand.options>;

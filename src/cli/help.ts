@@ -1,5 +1,5 @@
 /** Help texts, made from the descriptions of commands and options. */
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 import type { Option, Options } from "./options.ts";
 import { wrap } from "./width.ts";
 

@@ -1,6 +1,6 @@
 /** `qwen3 info` for people. */
 import { formatBytes } from "../index.ts";
-import type { ContextNeed, Info, Limit } from "./inspect.ts";
+import type { ContextNeed, Info, Limit } from "./checkpoint-info.ts";
 import type { Streams } from "./streams.ts";
 import { escapeControls, styleFor } from "./terminal.ts";
 
@@ -47,8 +47,12 @@ function weightRows(info: Info): Row[] {
   return [
     ["parameters", grouped(info.parameters)],
     ["tensors", `${info.tensors} of ${info.dtypes.join(", ")}, ${formatBytes(info.storedBytes)}`],
-    ["tokenizer", info.tokenizer ? `${grouped(info.tokenizer.tokens)} tokens` : "none: only token ids can be used"],
+    ["tokenizer", info.tokenizer ? `${grouped(info.tokenizer.tokens)} tokens` : noTokenizer(info)],
   ];
+}
+
+function noTokenizer({ tokenizerProblem: problem }: Info): string {
+  return problem === undefined ? "none: only token ids can be used" : `only token ids can be used: ${escapeControls(problem)}`;
 }
 
 function samplingRows({ sampling: s, stopTokens }: Info): Row[] {

@@ -1,8 +1,8 @@
 /** `qwen3 info`. */
 import { openModel } from "../hub/open-model.ts";
+import { checkpointInfo } from "./checkpoint-info.ts";
 import type { InfoValues } from "./commands.ts";
 import { infoText } from "./info-text.ts";
-import { inspect } from "./inspect.ts";
 import { modelLocation, toModelOptions } from "./model.ts";
 import { UsageError } from "./options.ts";
 import { withDownloadProgress } from "./progress.ts";
@@ -17,7 +17,7 @@ export async function info(values: InfoValues, positionals: readonly string[], s
     openModel(modelLocation(values), { hub: { ...hub, onProgress }, signal }),
   );
   try {
-    const info = await inspect(checkpoint, values);
+    const info = await checkpointInfo(checkpoint, values);
     stdout.write(values.json ? `${JSON.stringify(info)}\n` : infoText(info, streams));
   } finally {
     await checkpoint.close();

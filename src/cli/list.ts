@@ -1,6 +1,6 @@
 /** `qwen3 list`: the models in the cache. */
 import { type CachedModel, cachedModels, formatBytes } from "../index.ts";
-import type { ListValues } from "./commands.ts";
+import type { ListValues } from "./hub-commands.ts";
 import { UsageError } from "./options.ts";
 import { columnsOf, type Streams } from "./streams.ts";
 import { safeFor } from "./terminal.ts";

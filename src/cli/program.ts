@@ -1,16 +1,9 @@
 /** Finds the command, reads its options, runs it, and turns whatever goes wrong into a line and an exit code. */
-import {
-  type Command,
-  chatCommand,
-  commands,
-  explainCommand,
-  infoCommand,
-  listCommand,
-  pullCommand,
-  removeCommand,
-  runCommand,
-} from "./commands.ts";
+
+import type { Command } from "./command.ts";
+import { chatCommand, commands, explainCommand, infoCommand, inspectCommand, runCommand, serveCommand } from "./commands.ts";
 import { commandHelp, programHelp } from "./help.ts";
+import { listCommand, pullCommand, removeCommand } from "./hub-commands.ts";
 import { type Options, parseOptions, UsageError, type Values } from "./options.ts";
 import { packageVersion } from "./package.ts";
 import { columnsOf, type Streams } from "./streams.ts";
@@ -61,8 +54,12 @@ async function dispatch(name: string, args: readonly string[], streams: Streams)
       return run(chatCommand, async (values, prompt) => (await import("./chat.ts")).chat(values, prompt, streams));
     case "run":
       return run(runCommand, async (values, text) => (await import("./run.ts")).run(values, text, streams));
+    case "serve":
+      return run(serveCommand, async (values, rest) => (await import("./serve.ts")).serve(values, rest, streams));
     case "info":
       return run(infoCommand, async (values, rest) => (await import("./info.ts")).info(values, rest, streams));
+    case "inspect":
+      return run(inspectCommand, async (values, rest) => (await import("./inspect.ts")).inspect(values, rest, streams));
     case "explain":
       return run(explainCommand, async (values, text) => (await import("./explain.ts")).explain(values, text, streams));
     case "pull":

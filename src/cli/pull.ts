@@ -1,6 +1,6 @@
 /** `qwen3 pull`: a model of the hub into the cache. */
 import { formatBytes, type Pulled, pullModel } from "../index.ts";
-import type { PullValues } from "./commands.ts";
+import type { PullValues } from "./hub-commands.ts";
 import { UsageError } from "./options.ts";
 import { withDownloadProgress } from "./progress.ts";
 import type { Streams } from "./streams.ts";

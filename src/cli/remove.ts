@@ -1,6 +1,6 @@
 /** `qwen3 rm`: a model out of the cache. */
 import { formatBytes, removeModel } from "../index.ts";
-import type { RemoveValues } from "./commands.ts";
+import type { RemoveValues } from "./hub-commands.ts";
 import { onlyId } from "./pull.ts";
 import type { Streams } from "./streams.ts";
 import { escapeControls } from "./terminal.ts";

@@ -23,6 +23,12 @@ export async function readTensorList(files: OpenFiles, signal?: AbortSignal): Pr
   return tensorsOf(source, signal);
 }
 
+/** The names of the files, in order of the index where there is one. */
+export async function shardFiles(files: OpenFiles, signal?: AbortSignal): Promise<string[]> {
+  const index = await files.open(INDEX_FILE, signal);
+  return index ? [...(await readIndex(index, signal)).keys()] : [SINGLE_FILE];
+}
+
 /** The index: tensor names by file. */
 async function readIndex(source: ByteSource, signal: AbortSignal | undefined): Promise<Map<string, Set<string>>> {
   if (source.size > MAX_HEADER_BYTES)

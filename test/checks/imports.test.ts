@@ -21,8 +21,11 @@ const LAYERS: readonly (readonly string[])[] = [
   ["server", "agent", "cli"],
 ];
 /** What a user's installation brings along; each is justified in ARCHITECTURE.md. */
-const RUNTIME_DEPENDENCIES = ["@huggingface/jinja", "@huggingface/tokenizers", "@noble/hashes"];
-const INDEX = "src/index.ts";
+const RUNTIME_DEPENDENCIES = ["@hono/node-server", "@huggingface/jinja", "@huggingface/tokenizers", "@noble/hashes", "hono"];
+/** Those that the server alone needs: programs without one never load them. */
+const OF_THE_SERVER = /^(?:hono|@hono\/[\w-]+)$/;
+/** What the package exports: it gathers from everywhere, and the command line stands on it. */
+const ENTRIES: readonly string[] = ["src/index.ts", "src/server.ts"];
 
 interface Import {
   readonly line: number;
@@ -55,13 +58,14 @@ function violations(file: SourceFile): string[] {
     } else if (!specifier.startsWith(".")) {
       if (!RUNTIME_DEPENDENCIES.some((name) => specifier === name || specifier.startsWith(`${name}/`)))
         report("not a runtime dependency");
+      else if (OF_THE_SERVER.test(specifier) && !file.path.startsWith("src/server/")) report("the server's alone");
     } else {
       const target = posix.normalize(posix.join(posix.dirname(file.path), specifier));
       const [own, other] = [layerOf(file.path), layerOf(target)];
       if (!target.startsWith("src/")) report("outside src");
-      else if (target === INDEX) {
+      else if (ENTRIES.includes(target)) {
         if (!file.path.startsWith("src/cli/")) report("only the command line stands on the public API");
-      } else if (file.path !== INDEX) {
+      } else if (!ENTRIES.includes(file.path)) {
         const sameFolder = file.path.split("/")[1] === target.split("/")[1];
         if (other > own || (other === own && !sameFolder)) report("imports go up the list of folders only");
       }
@@ -77,7 +81,7 @@ const sources = sourceFiles("src");
 
 test("every folder of src has its place in the order", () => {
   assert.ok(sources.length >= 10, `${sources.length} files looked at`);
-  for (const { path } of sources) assert.ok(path === INDEX || layerOf(path) >= 0, `${path} is in no known folder`);
+  for (const { path } of sources) assert.ok(ENTRIES.includes(path) || layerOf(path) >= 0, `${path} is in no known folder`);
 });
 
 test("imports go up, and a host's modules stay where they belong", () => {
@@ -117,6 +121,7 @@ test("every rule is seen when it is broken", () => {
     ["src/core/a.ts", 'import { join } from "path";', "not a runtime dependency"],
     ["src/core/a.ts", 'import { b } from "./b-node.ts";', "when they are needed"],
     ["src/core/a.ts", 'import { b } from "../../test/paths.ts";', "outside src"],
+    ["src/chat/a.ts", 'import { Hono } from "hono";', "the server's alone"],
     ["src/core/a.ts", "await import(name);", "not a runtime dependency"],
   ];
   for (const [path, text, reason] of broken) {
@@ -127,6 +132,8 @@ test("every rule is seen when it is broken", () => {
   const fine: readonly (readonly [path: string, text: string])[] = [
     ["src/text/a.ts", 'import { a } from "../core/b.ts";\nimport { c } from "./c.ts";'],
     ["src/index.ts", 'export { a } from "./chat/a.ts";'],
+    ["src/cli/a.ts", 'import { createServer } from "../server.ts";'],
+    ["src/server/a.ts", 'import { Hono } from "hono";'],
     ["src/cli/a.ts", 'import { Qwen3 } from "../index.ts";\nimport { join } from "node:path";'],
     ["src/core/a.ts", 'const b = await import("./b-node.ts");\nimport type { B } from "./b-node.ts";'],
     ["src/core/b-node.ts", 'import { join } from "node:path";'],

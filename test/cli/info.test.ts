@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Info } from "../../src/cli/inspect.ts";
+import type { Info } from "../../src/cli/checkpoint-info.ts";
 import { parseModelConfig } from "../../src/formats/config.ts";
 import { expectedTensors } from "../../src/formats/qwen3-tensors.ts";
 import { goldenPath, nanoPath } from "../paths.ts";

@@ -1,0 +1,29 @@
+/** A model that may still be on its way. */
+import type { ChatModel } from "../chat/chat-model.ts";
+import { ApiError } from "./errors.ts";
+
+export class Loading {
+  #model: ChatModel | undefined;
+  #failure: unknown;
+
+  constructor(model: ChatModel | Promise<ChatModel>) {
+    if (!(model instanceof Promise)) this.#model = model;
+    else
+      model.then(
+        (ready) => {
+          this.#model = ready;
+        },
+        (error: unknown) => {
+          this.#failure = error;
+        },
+      );
+  }
+
+  /** @throws ApiError 503 while there is none */
+  require(): ChatModel {
+    if (this.#model) return this.#model;
+    if (this.#failure !== undefined)
+      throw new ApiError(503, "the model could not be loaded", { code: "load_failed", cause: this.#failure });
+    throw new ApiError(503, "the model is being loaded", { code: "loading", retryAfter: 2 });
+  }
+}
