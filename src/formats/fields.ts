@@ -97,6 +97,6 @@ export class Fields {
 }
 
 /** Keys are a file's too: the usual ones stand bare, others in quotes. */
-function shownKey(key: string): string {
+export function shownKey(key: string): string {
   return /^[\w.]{1,100}$/.test(key) ? key : shown(key);
 }

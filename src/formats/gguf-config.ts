@@ -5,6 +5,7 @@
  */
 import { Qwen3Error } from "../core/errors.ts";
 import { type ModelConfig, parseModelConfig } from "./config.ts";
+import { shownKey } from "./fields.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation-config.ts";
 import type { GgufTensor } from "./gguf.ts";
 import { GgufArray, type GgufMetadata } from "./gguf-metadata.ts";
@@ -67,7 +68,10 @@ const CONTROL = 3;
 export function ggufModelConfig(metadata: GgufMetadata, tensors: ReadonlyMap<string, GgufTensor>, file: string): ModelConfig {
   const refuse = (key: string, needed: string): never => {
     const value = metadata.get(key);
-    throw new Qwen3Error("CHECKPOINT_CONFIG", `${file}: ${key} is ${value === undefined ? "absent" : shown(value)}; ${needed}`);
+    throw new Qwen3Error(
+      "CHECKPOINT_CONFIG",
+      `${file}: ${shownKey(key)} is ${value === undefined ? "absent" : shown(value)}; ${needed}`,
+    );
   };
   const value = (key: string) => metadata.get(`${ARCHITECTURE}.${key}`);
   const requireOneOf = (key: string, allowed: readonly unknown[]): void => {

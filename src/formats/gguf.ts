@@ -78,7 +78,7 @@ async function readVersion(header: HeaderReader): Promise<number> {
   if (magic !== MAGIC) header.refuse("not a GGUF file: it does not begin with GGUF");
   const version = await header.uint32("the version");
   if (VERSIONS.includes(version)) return version;
-  const what = version % 65_536 === 0 ? "big-endian, which is not read" : `of version ${version}`;
+  const what = version !== 0 && version % 65_536 === 0 ? "big-endian, which is not read" : `of version ${version}`;
   return header.refuse(`the file is ${what}; supported: ${VERSIONS.join(" and ")}, little-endian`);
 }
 

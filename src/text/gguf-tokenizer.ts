@@ -45,6 +45,16 @@ export function hasGgufTokenizer(metadata: GgufMetadata): boolean {
 
 /** @throws Qwen3Error TOKENIZER_FILE naming the key that is broken or asks for something unsupported */
 export function readGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
+  try {
+    return readTokenizer(metadata);
+  } catch (cause) {
+    // A text that is not UTF-8 is found when it is read. Ids and weights can be used all the same.
+    if (!(cause instanceof Qwen3Error) || cause.code !== "CHECKPOINT_HEADER") throw cause;
+    throw new Qwen3Error("TOKENIZER_FILE", cause.message, { cause });
+  }
+}
+
+function readTokenizer(metadata: GgufMetadata): GgufTokenizer {
   requireOneOf(metadata, "model", ["gpt2"]);
   requireOneOf(metadata, "pre", ["qwen2"]);
   const tokens = arrayOf(metadata, "tokens", "string");

@@ -142,7 +142,7 @@ for (const [name, [change, says]] of Object.entries(broken))
 test("refused: a text that is not UTF-8", () =>
   assertRejected(
     () => fromMetadata({ ...small(), "tokenizer.ggml.merges": (out) => out.u32(9).u32(8).u64(1).text(Uint8Array.of(0xff)) }),
-    "CHECKPOINT_HEADER",
+    "TOKENIZER_FILE",
     /merges.* is not UTF-8/,
   ));
 
