@@ -5,7 +5,7 @@
 import type { ByteSource } from "../formats/source.ts";
 
 /** A file's content: SHA-256 of large files, git's SHA-1 of the others, in hexadecimal as the hub has it. */
-export interface Blob {
+export interface HubBlob {
   readonly etag: string;
   readonly size: number;
 }
@@ -18,13 +18,13 @@ export interface HubCache {
   /** The files of a commit that are here, whole. */
   paths(repo: string, commit: string): Promise<string[]>;
   open(repo: string, commit: string, path: string, signal?: AbortSignal): Promise<ByteSource | undefined>;
-  hasBlob(repo: string, blob: Blob): Promise<boolean>;
+  hasBlob(repo: string, blob: HubBlob): Promise<boolean>;
   /** Gives a blob that is here its name in a commit. */
-  link(repo: string, commit: string, path: string, blob: Blob): Promise<void>;
+  link(repo: string, commit: string, path: string, blob: HubBlob): Promise<void>;
   /** What is to become a blob, for one at a time: waits for whoever has it. `onWait` is called when that begins. */
-  partial(repo: string, blob: Blob, options?: PartialOptions): Promise<PartialBlob>;
+  partial(repo: string, blob: HubBlob, options?: PartialOptions): Promise<PartialBlob>;
   /** Bytes of a blob that are here already, without waiting. */
-  partialBytes(repo: string, blob: Blob): Promise<number>;
+  partialBytes(repo: string, blob: HubBlob): Promise<number>;
   /** Undefined where the host does not say. */
   freeBytes(): Promise<number | undefined>;
   /** The file's path on disk, or the folder's where `path` is empty; only of caches that have paths. */

@@ -3,7 +3,7 @@
  * Deno and Bun have a fast one built in; pages take the one of @noble/hashes.
  */
 import { detectHost } from "../core/host.ts";
-import type { Blob } from "./cache.ts";
+import type { HubBlob } from "./cache.ts";
 
 export interface Digest {
   update(bytes: Uint8Array): void;
@@ -12,7 +12,7 @@ export interface Digest {
 }
 
 /** SHA-256 for an etag of 64 digits (large files), git's SHA-1 of `blob SIZE\0` and the content for one of 40. */
-export async function newDigest({ etag, size }: Blob, host = detectHost()): Promise<Digest> {
+export async function newDigest({ etag, size }: HubBlob, host = detectHost()): Promise<Digest> {
   const algorithm = etag.length === 64 ? "sha256" : "sha1";
   const digest = host.nodeModules ? (await import("./digest-node.ts")).nodeDigest(algorithm) : await portableDigest(algorithm);
   if (algorithm === "sha1") digest.update(new TextEncoder().encode(`blob ${size}\0`));

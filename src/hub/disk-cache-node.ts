@@ -13,7 +13,7 @@ import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, statfs,
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { Qwen3Error } from "../core/errors.ts";
 import { fileSource } from "../formats/file-node.ts";
-import type { Blob, CachedModel, CachedRevision, HubCache } from "./cache.ts";
+import type { CachedModel, CachedRevision, HubBlob, HubCache } from "./cache.ts";
 import { openPartial, partialPath } from "./disk-partial-node.ts";
 import { isCommit, isRepo } from "./hub-id.ts";
 import { isRepoPath } from "./repo-path.ts";
@@ -57,12 +57,12 @@ class DiskCache implements HubCache {
     return fileSource(this.#path(repo, "snapshots", commit, path), signal);
   }
 
-  async hasBlob(repo: string, { etag, size }: Blob): Promise<boolean> {
+  async hasBlob(repo: string, { etag, size }: HubBlob): Promise<boolean> {
     const stats = await ifPresent(stat(this.#path(repo, "blobs", etag)));
     return stats?.isFile() === true && stats.size === size;
   }
 
-  async link(repo: string, commit: string, path: string, { etag, size }: Blob): Promise<void> {
+  async link(repo: string, commit: string, path: string, { etag, size }: HubBlob): Promise<void> {
     const blob = this.#path(repo, "blobs", etag);
     const name = this.#path(repo, "snapshots", commit, path);
     const linked = await ifPresent(readlink(name));
@@ -74,12 +74,12 @@ class DiskCache implements HubCache {
     });
   }
 
-  async partial(repo: string, { etag }: Blob, options = {}) {
+  async partial(repo: string, { etag }: HubBlob, options = {}) {
     const lock = join(this.name, ".locks", folderOf(repo), `${etag}.qwen3.lock`);
     return writing(this.name, () => openPartial(this.#path(repo, "blobs", etag), lock, options));
   }
 
-  async partialBytes(repo: string, { etag }: Blob): Promise<number> {
+  async partialBytes(repo: string, { etag }: HubBlob): Promise<number> {
     return (await ifPresent(stat(partialPath(this.#path(repo, "blobs", etag)))))?.size ?? 0;
   }
 

@@ -3,7 +3,7 @@ import { Qwen3Error } from "../core/errors.ts";
 import { WHOLE_FILE_BYTES } from "../formats/http.ts";
 import type { HttpFile } from "../formats/http-file.ts";
 import { reading } from "../formats/range.ts";
-import type { Blob, PartialBlob } from "./cache.ts";
+import type { HubBlob, PartialBlob } from "./cache.ts";
 import { newDigest } from "./digest.ts";
 import { orderedRanges } from "./ordered-ranges.ts";
 
@@ -25,7 +25,7 @@ const RANGE_BYTES = 8 * 1024 * 1024;
  */
 export async function downloadBlob(
   file: HttpFile,
-  blob: Blob,
+  blob: HubBlob,
   partial: PartialBlob,
   options: DownloadOptions = {},
 ): Promise<void> {
@@ -43,7 +43,7 @@ export async function downloadBlob(
 }
 
 /** The hash of all bytes, once they are there. */
-async function fill(file: HttpFile, blob: Blob, partial: PartialBlob, options: DownloadOptions): Promise<string> {
+async function fill(file: HttpFile, blob: HubBlob, partial: PartialBlob, options: DownloadOptions): Promise<string> {
   const { size } = blob;
   const { signal, onBytes, connections = CONNECTIONS, rangeBytes = RANGE_BYTES } = options;
   const digest = await newDigest(blob);

@@ -10,12 +10,12 @@ import type { Answer } from "../formats/http-client.ts";
 import { HttpFile } from "../formats/http-file.ts";
 import { shown } from "../formats/json.ts";
 import { reading } from "../formats/range.ts";
-import type { Blob } from "./cache.ts";
+import type { HubBlob } from "./cache.ts";
 import { isCommit } from "./hub-id.ts";
 import { isRepoPath } from "./repo-path.ts";
 import type { HubSettings } from "./settings.ts";
 
-export interface HubFile extends Blob {
+export interface HubFile extends HubBlob {
   readonly path: string;
 }
 
