@@ -7,7 +7,7 @@
  */
 import { blobSource } from "../formats/memory.ts";
 import type { PageLocks } from "./browser-cache.ts";
-import type { HubBlob, CachedModel, HubCache, PartialBlob, PartialOptions } from "./cache.ts";
+import type { CachedModel, HubBlob, HubCache, PartialBlob, PartialOptions } from "./cache.ts";
 import { PagePartial } from "./page-partial.ts";
 import type { PieceStore } from "./piece-store.ts";
 

@@ -38,7 +38,8 @@ export class PagePartial implements PartialBlob {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    if (this.#buffer.length === 0) this.#buffer = new Uint8Array(Math.min(PIECE_BYTES, Math.max(1, this.#blob.size - this.length)));
+    if (this.#buffer.length === 0)
+      this.#buffer = new Uint8Array(Math.min(PIECE_BYTES, Math.max(1, this.#blob.size - this.length)));
     for (let at = 0; at < bytes.length; ) {
       const part = bytes.subarray(at, at + this.#buffer.length - this.#filled);
       this.#buffer.set(part, this.#filled);

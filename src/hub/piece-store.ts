@@ -35,7 +35,8 @@ export function fileSystemStore(folder: FileSystemDirectoryHandle): PieceStore {
     },
     async keys() {
       const keys: string[] = [];
-      for await (const name of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) keys.push(decodeURIComponent(name));
+      for await (const name of (folder as unknown as { keys(): AsyncIterable<string> }).keys())
+        keys.push(decodeURIComponent(name));
       return keys;
     },
   };
@@ -76,7 +77,8 @@ async function writing(body: () => Promise<void>): Promise<void> {
     await body();
   } catch (error) {
     const { name, message } = error as Error;
-    if (name === "QuotaExceededError") throw new Qwen3Error("STORAGE_FULL", `the page's storage is full: ${message}`, { cause: error });
+    if (name === "QuotaExceededError")
+      throw new Qwen3Error("STORAGE_FULL", `the page's storage is full: ${message}`, { cause: error });
     throw new Qwen3Error("SOURCE_READ", `the page's storage: ${message}`, { cause: error });
   }
 }

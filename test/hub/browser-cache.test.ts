@@ -45,7 +45,8 @@ for (const kind of KINDS) {
     const cache = await cacheOf(page);
     const { files, downloadedBytes } = await pullModel("owner/sharded", options(cache));
     assert.ok(downloadedBytes > 170_000);
-    for (const { path } of files) assert.equal(await contentOf(cache, "owner/sharded", path), new Uint8Array(sharded.files[path]!));
+    for (const { path } of files)
+      assert.equal(await contentOf(cache, "owner/sharded", path), new Uint8Array(sharded.files[path]!));
     assert.is(await cache.open("owner/sharded", COMMIT, "none"), undefined);
     assert.is(await cache.open("owner/sharded", OLDER, "config.json"), undefined);
     assert.is(await cache.open("owner/none", COMMIT, "config.json"), undefined);
@@ -55,7 +56,10 @@ for (const kind of KINDS) {
     await pullModel("owner/sharded", { ...options(cache), revision: "v1" });
 
     const models = await cachedModels({ cache });
-    assert.equal(models.map(({ repo }) => repo), ["owner/gguf", "owner/sharded"]);
+    assert.equal(
+      models.map(({ repo }) => repo),
+      ["owner/gguf", "owner/sharded"],
+    );
     assert.is(models[0]!.bytes, 6100);
     assert.equal(models[0]!.revisions, [
       {
@@ -67,7 +71,10 @@ for (const kind of KINDS) {
         ],
       },
     ]);
-    assert.equal(models[1]!.revisions.map(({ refs }) => refs), [["main"], ["v1"]]);
+    assert.equal(
+      models[1]!.revisions.map(({ refs }) => refs),
+      [["main"], ["v1"]],
+    );
 
     assert.is(await removeModel("owner/gguf:Q8_0", { cache }), 3100);
     assert.equal(await cache.paths("owner/gguf", COMMIT), ["Model-Q4_K_M.gguf"]);
@@ -115,7 +122,13 @@ for (const kind of KINDS) {
     }
     hub.reset();
     await pullModel("owner/sharded", { ...options(cache), include: ["model-00001*"] });
-    assert.is(hub.contentRequests().filter(({ origin }) => origin === "storage")[0]!.range?.split("-")[0], `bytes=${loaded}`);
+    assert.is(
+      hub
+        .contentRequests()
+        .filter(({ origin }) => origin === "storage")[0]!
+        .range?.split("-")[0],
+      `bytes=${loaded}`,
+    );
     const name = "model-00001-of-00002.safetensors";
     assert.equal(await contentOf(cache, "owner/sharded", name), sharded.files[name]);
   });
@@ -128,7 +141,9 @@ for (const kind of KINDS) {
     hub.reset();
     assert.not.ok([...page.files.keys()].some((key) => key.includes("whole")));
     page.quota = 16_800_000;
-    await refused("STORAGE_FULL", ["the page's", "bytes of owner/sharded are to come"], () => pullModel("owner/sharded", options(cache)));
+    await refused("STORAGE_FULL", ["the page's", "bytes of owner/sharded are to come"], () =>
+      pullModel("owner/sharded", options(cache)),
+    );
     Object.assign(page.globals.navigator!.storage!, { estimate: async () => ({}) });
     page.quota = 100_000;
     await refused("STORAGE_FULL", ["the page's storage is full: no room"], () => pullModel("owner/sharded", options(cache)));
@@ -164,7 +179,11 @@ test("storage that is forbidden, or not there", async () => {
   const forbidden = async () => Promise.reject(new Error("private window"));
   const { FileSystemFileHandle } = fakePage("opfs").globals;
   assert.is(
-    await browserCache({ navigator: { storage: { getDirectory: forbidden } }, caches: { open: forbidden }, FileSystemFileHandle: FileSystemFileHandle! }),
+    await browserCache({
+      navigator: { storage: { getDirectory: forbidden } },
+      caches: { open: forbidden },
+      FileSystemFileHandle: FileSystemFileHandle!,
+    }),
     undefined,
   );
   const failing = fakePage("caches");
