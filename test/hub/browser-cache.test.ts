@@ -153,9 +153,12 @@ for (const kind of KINDS) {
     const page = fakePage(kind);
     const waits: string[] = [];
     const caches = [await cacheOf(page), await cacheOf(page)];
+    const bothAsked = () => hub.seen.filter(({ url }) => url.includes("/tree/")).length === 6; // pages of two listings
+    hub.fault = ({ origin }) => (origin === "storage" && !bothAsked() ? { type: "silent", afterBytes: 10 } : undefined);
+    const retry = { attempts: 50, firstDelayMs: 1, longestDelayMs: 2, stallMs: 300 };
     const both = await Promise.all(
       caches.map((cache) =>
-        pullModel("owner/gguf", { ...options(cache), onProgress: ({ waiting, file }) => waiting && waits.push(file) }),
+        pullModel("owner/gguf", { ...options(cache), retry, onProgress: ({ waiting, file }) => waiting && waits.push(file) }),
       ),
     );
     assert.is(both[0]!.downloadedBytes + both[1]!.downloadedBytes, 3000);
