@@ -13,7 +13,7 @@ import { nanoPath, root } from "../test/paths.ts";
 const PREFILL_TOKENS = 512;
 const DECODE_TOKENS = 128;
 
-const model = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 1024 });
+const model = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 1024, prefixCache: false });
 const words = model.tokenizer.encode("The position of a token is told to attention by rotating queries and keys. ");
 const prompt = Array.from({ length: PREFILL_TOKENS }, (_, i) => words[i % words.length]!);
 

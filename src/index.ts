@@ -8,6 +8,7 @@ export type { ChatFinish, ChatFinishReason, ChatOptions, ChatPart, ChatResult, T
 export type { ChatModel } from "./chat/chat-model.ts";
 export { Qwen3 } from "./chat/pretrained.ts";
 export { type ErrorCode, Qwen3Error } from "./core/errors.ts";
+export type { EngineStatistics } from "./engine/engine-statistics.ts";
 export type { FinishReason, GenerateOptions, LogitsProcessor, SampledToken, Timings, Usage } from "./engine/generate.ts";
 export type { ForwardOptions, ForwardResult } from "./engine/local-model.ts";
 export type { ModelOptions } from "./engine/model-options.ts";

@@ -38,6 +38,7 @@ const seconds = () => performance.now() / 1000; // since the process began
 
 const loadBegun = seconds();
 const model = await Qwen3.fromPretrained(positionals[0]!, {
+  prefixCache: false, // prompts are measured more than once
   maxModelLen: 64 + Math.max(WARM_UP_TOKENS, promptTokens + decodeTokens, contextTokens + CONTEXT_DECODE_TOKENS),
   threads,
   ...(values.weights && { weights: values.weights }),

@@ -7,58 +7,119 @@
 import { Qwen3Error } from "../core/errors.ts";
 import { type KvStore, kvPageBytes, PAGE_TOKENS, type Segment } from "./backend.ts";
 
-/** The pages of one store: how many sequences use each, and how many bytes all may take together. */
+/**
+ * The pages of one store: how many sequences use each, and how many bytes all may take together. Pages that nobody holds are free, or
+ * kept: their entries may be asked for again, until somebody needs the room.
+ */
 export class KvPool {
   readonly store: KvStore;
   readonly limitBytes: number;
   readonly #pageBytes: number;
+  /** As long as there are fewer pages, new ones are made before kept ones go. */
+  readonly #plannedPages: number;
   /** By page number: how many sequences hold it. */
   readonly #holders: number[] = [];
-  /** Numbers that nobody holds; the last given back is the first used again. */
+  /** Numbers that nobody holds or keeps; the last given back is the first used again. */
   readonly #free: number[] = [];
+  /** Of pages to keep, held or not: whom to tell when they go. */
+  readonly #forget = new Map<number, () => void>();
+  /** Of these, the ones that nobody holds: those that were given back first come first. */
+  readonly #kept = new Set<number>();
 
-  constructor(store: KvStore, limitBytes = Number.POSITIVE_INFINITY) {
+  /** @param plannedPages pages from which on kept ones are given up for new entries, though the limit be further */
+  constructor(store: KvStore, limitBytes = Number.POSITIVE_INFINITY, plannedPages = Number.POSITIVE_INFINITY) {
     this.store = store;
     this.limitBytes = limitBytes;
     this.#pageBytes = kvPageBytes(store.shape);
+    this.#plannedPages = plannedPages;
   }
 
   /** Bytes of the pages that somebody holds; a shared page counts once. */
   get usedBytes(): number {
-    return (this.#holders.length - this.#free.length) * this.#pageBytes;
+    return this.usedPages * this.#pageBytes;
   }
 
-  /** Pages that could still be taken within the limit. */
+  /** Pages that somebody holds. */
+  get usedPages(): number {
+    return this.#holders.length - this.#free.length - this.#kept.size;
+  }
+
+  /** Pages that nobody holds, with entries that may be asked for again. */
+  get keptPages(): number {
+    return this.#kept.size;
+  }
+
+  /** Pages that could still be taken within the limit, kept ones included. */
   get pagesLeft(): number {
     return Math.floor((this.limitBytes - this.usedBytes) / this.#pageBytes);
   }
 
   /** A page for one holder. Errors: MEMORY_FULL. */
   take(): number {
-    if (this.usedBytes + this.#pageBytes > this.limitBytes)
-      throw new Qwen3Error(
-        "MEMORY_FULL",
-        `the KV caches hold ${this.usedBytes} bytes of at most ${this.limitBytes} in the memory plan; a page takes ${this.#pageBytes} more`,
-      );
-    const page = this.#free[this.#free.length - 1] ?? this.#holders.length;
-    this.store.ensure(page);
-    if (page < this.#holders.length) this.#free.pop();
+    this.requireLeft(1);
+    const page = this.#unused();
     this.#holders[page] = 1;
     return page;
   }
 
-  /** One more holder. */
+  /** Throws MEMORY_FULL unless so many pages could be taken. */
+  requireLeft(pages: number): void {
+    if (this.usedBytes + pages * this.#pageBytes <= this.limitBytes) return;
+    throw new Qwen3Error(
+      "MEMORY_FULL",
+      `the KV caches hold ${this.usedBytes} bytes of at most ${this.limitBytes} in the memory plan; ` +
+        `${pages === 1 ? "a page takes" : `${pages} pages take`} ${pages * this.#pageBytes} more`,
+    );
+  }
+
+  /** One more holder, of a page that is held or kept. */
   share(page: number): void {
-    this.#holders[page]!++;
+    if (this.#holders[page]!++ === 0) this.#kept.delete(page);
   }
 
   /** One holder less. */
   release(page: number): void {
-    if (--this.#holders[page]! === 0) this.#free.push(page);
+    if (--this.#holders[page]! > 0) return;
+    if (this.#forget.has(page)) this.#kept.add(page);
+    else this.#free.push(page);
   }
 
+  /** Keeps a page, which is held now, when nobody holds it any more; nobody may write to it. `forget` is called when it goes after all. */
+  keep(page: number, forget: () => void): void {
+    this.#forget.set(page, forget);
+  }
+
+  isKept(page: number): boolean {
+    return this.#forget.has(page);
+  }
+
+  /** Keeps a page no longer. Who holds it still has it. */
+  drop(page: number): void {
+    const forget = this.#forget.get(page);
+    this.#forget.delete(page);
+    if (this.#kept.delete(page)) this.#free.push(page);
+    forget?.();
+  }
+
+  /** Whether the entries of a page are somebody else's too. */
   isShared(page: number): boolean {
-    return this.#holders[page]! > 1;
+    return this.#holders[page]! > 1 || this.#forget.has(page);
+  }
+
+  #unused(): number {
+    const [oldest] = this.#kept;
+    const full = this.#holders.length >= this.#plannedPages || (this.#holders.length + 1) * this.#pageBytes > this.limitBytes;
+    if (this.#free.length === 0 && full && oldest !== undefined) this.drop(oldest);
+    const page = this.#free[this.#free.length - 1] ?? this.#holders.length;
+    try {
+      this.store.ensure(page);
+    } catch (error) {
+      if (oldest === undefined) throw error;
+      this.drop(oldest); // less memory than was planned with
+      return this.#free.pop()!;
+    }
+    if (page < this.#holders.length) this.#free.pop();
+    return page;
   }
 }
 
@@ -107,6 +168,7 @@ export class KvCache {
     requireCount(tokens);
     const before = this.pages.length;
     const needed = pageCount(this.#start, this.#length + tokens);
+    if (needed > before) this.#pool.requireLeft(needed - before);
     if (tokens > 0) this.#ownLastPage();
     try {
       while (this.pages.length < needed) this.pages.push(this.#pool.take());
@@ -123,6 +185,26 @@ export class KvCache {
     if (pageCount(this.#start, this.#length + tokens) > this.pages.length)
       throw new Qwen3Error("ARGUMENT", `${tokens} entries were not reserved`);
     this.#length += tokens;
+  }
+
+  /** Goes on with a page that others keep: it holds the entries that are in the page begun, if one is, and all that follow in it. */
+  adopt(page: number): void {
+    const at = Math.floor(this.#length / PAGE_TOKENS);
+    this.replace(at, page);
+    this.#length = (at + 1) * PAGE_TOKENS;
+  }
+
+  /** Copies a page that others keep into the next one, which is reserved and empty, and goes on behind its first `entries`. */
+  copy(page: number, entries: number): void {
+    this.#pool.store.copyPage(page, this.pages[this.#length / PAGE_TOKENS]!);
+    this.#length += entries;
+  }
+
+  /** Holds `page`, which has the same entries or more, instead of its page number `at`. */
+  replace(at: number, page: number): void {
+    this.#pool.share(page);
+    if (at < this.pages.length) this.#pool.release(this.pages[at]!);
+    this.pages[at] = page;
   }
 
   /** Forgets all entries from `length` on and gives their pages back. */

@@ -96,9 +96,10 @@ export class LocalChatModel implements ChatModel {
   }
 
   stats(): ChatModelStats {
-    const { kvPool, engine } = this.#model;
+    const { kvPool, statistics } = this.#model;
     return {
-      ...engine.counts,
+      waiting: statistics.waiting,
+      running: statistics.running,
       kvUsedBytes: kvPool.usedBytes,
       kvLimitBytes: kvPool.limitBytes,
       promptTokens: this.#promptTokens,

@@ -2,6 +2,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { Qwen3Error } from "../core/errors.ts";
+import type { EngineStatistics } from "../engine/engine-statistics.ts";
 import { type ForwardOptions, type ForwardResult, LocalModel } from "../engine/local-model.ts";
 import type { ModelOptions } from "../engine/model-options.ts";
 import type { PartStream } from "../engine/part-stream.ts";
@@ -63,6 +64,11 @@ export class Qwen3 {
   /** One line about what computes ("wasm, relaxed-simd"). */
   get description(): string {
     return this.#model.description;
+  }
+
+  /** How busy the model is, and what its generations have come to. */
+  get statistics(): EngineStatistics {
+    return this.#model.statistics;
   }
 
   /** Throws TOKENIZER_MISSING for a checkpoint without one; `forward` and `generate` work on ids all the same. */

@@ -21,6 +21,7 @@ export type ErrorCode =
   | "CONTEXT_FULL" // more tokens than the model's or the plan's context
   | "MEMORY_PLAN" // the plan does not fit the budget
   | "MEMORY_FULL" // an allocation failed
+  | "QUEUE_FULL" // more requests wait than may
   | "BACKEND_UNAVAILABLE" // the host lacks what a backend needs, or a probe found it computing wrongly
   | "BACKEND_LOST" // a thread that computes has died; the model can only be closed
   | "SAMPLER_LOGITS" // logits that cannot be sampled from: NaN, or everything masked

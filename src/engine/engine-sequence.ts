@@ -1,85 +1,24 @@
 /** One request on its way through the engine: its tokens, its cache, and how logits become the next token. */
 import { Qwen3Error } from "../core/errors.ts";
-import type { TokenConstraint } from "../sampler/constraint.ts";
-import { type Logprobs, logprobs } from "../sampler/logprobs.ts";
+import { logprobs } from "../sampler/logprobs.ts";
 import { forbidding, intersection, type LogitMask } from "../sampler/mask.ts";
 import type { SamplerMemory } from "../sampler/memory.ts";
-import type { SamplingParams } from "../sampler/params.ts";
 import { sample } from "../sampler/sampler.ts";
+import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "./engine-request.ts";
+import type { PrefixPath } from "./prefix-cache.ts";
 import type { SequenceCache } from "./sequence-cache.ts";
-import { PromptLookup, type SpeculationParams } from "./speculation.ts";
-
-/** "stop": an end token or a stop string; "length": maxNewTokens or the context is used up; "abort": left early, or failed. */
-export type FinishReason = "stop" | "length" | "abort";
-
-export interface SampledToken {
-  readonly id: number;
-  readonly logprobs?: Logprobs;
-}
-
-/** A prompt and what is to become of it. Its arrays and maps are not copied. */
-export interface EngineRequest {
-  /** At least one. */
-  readonly promptIds: readonly number[];
-  /** At least 1, and with the prompt within the model's context. */
-  readonly maxNewTokens: number;
-  readonly sampling: SamplingParams;
-  /** Which of several answers to one prompt this is; decides its random numbers. Default 0. */
-  readonly choice?: number | undefined;
-  /** Tokens that end the answer, but not before `minNewTokens`. */
-  readonly stopIds: ReadonlySet<number>;
-  readonly minNewTokens?: number | undefined;
-  /** How many of the likeliest tokens to report with each; none where left out. */
-  readonly logprobs?: number | undefined;
-  /** Changes the next token's logits in place. What it throws ends the request. */
-  readonly logitsProcessor?: ((logits: Float32Array, generatedIds: readonly number[]) => void) | undefined;
-  /**
-   * Decides which tokens are allowed, and is told each one. Where it ends, end tokens come, whatever `minNewTokens` says. What it throws
-   * ends the request.
-   */
-  readonly constraint?: TokenConstraint | undefined;
-  /** Samples also where the constraint leaves one token: the same answer in more time, to compare with. Default false. */
-  readonly sampleForced?: boolean | undefined;
-  readonly speculation?: SpeculationParams | undefined;
-  /**
-   * Where to go on: what it shares with the prompt is kept, the rest dropped. The caller has acquired it and closes it. Left out: the
-   * engine's own, for as long as the request runs.
-   */
-  readonly cache?: SequenceCache | undefined;
-  /** False holds the request back: nothing is computed for it, and others may take its pages. Asked before each step. */
-  readonly ready?: (() => boolean) | undefined;
-  /**
-   * Called within `step` for every token, in order. What it throws ends the request.
-   *
-   * @param ends why this token is the last, if it is
-   * @returns true to end the answer with this token, as by a stop string
-   */
-  readonly onToken: (token: SampledToken, ends: FinishReason | undefined) => boolean;
-}
-
-/** How far a request is; it changes with every step. */
-export interface SequenceState {
-  /** Counted from 1, in the order in which requests were added. */
-  readonly id: number;
-  readonly generatedIds: readonly number[];
-  /** Prompt tokens that were in the cache already, and that steps have computed. */
-  readonly cachedTokens: number;
-  readonly computedTokens: number;
-  /** Tokens that speculation guessed, and those of them that were right. */
-  readonly draftTokens: number;
-  readonly acceptedTokens: number;
-  /** Undefined while it waits or runs. */
-  readonly finishReason: FinishReason | undefined;
-  /** What made it fail, if it did. */
-  readonly failure: { readonly error: unknown } | undefined;
-}
+import { PromptLookup } from "./speculation.ts";
 
 export class EngineSequence implements SequenceState {
   readonly id: number;
+  /** By the engine's clock. */
+  readonly addedAt: number;
   readonly request: EngineRequest;
-  readonly cache: SequenceCache;
+  cache: SequenceCache;
+  /** Where its cache stands among the pages that are kept; none for a cache of the caller's. */
+  path: PrefixPath | undefined;
   readonly generatedIds: number[] = [];
-  readonly cachedTokens: number;
+  cachedTokens = 0;
   computedTokens = 0;
   draftTokens = 0;
   acceptedTokens = 0;
@@ -87,24 +26,38 @@ export class EngineSequence implements SequenceState {
   failure: { readonly error: unknown } | undefined;
   /** Whether it has pages and a place in steps; it waits otherwise. */
   running = false;
+  /** Whether it ever had them. */
+  started = false;
   /** Its number in the line of those that got a place in a step, when it last did. */
   served = 0;
+  /** The first token of the prompt whose log-probability is still wanted. */
+  #scored: number;
   readonly #memory: SamplerMemory;
   readonly #noStop: LogitMask | undefined;
   readonly #lookup: PromptLookup | undefined;
 
-  constructor(id: number, request: EngineRequest, newCache: () => SequenceCache, memory: SamplerMemory, vocabSize: number) {
-    const { promptIds, maxNewTokens, minNewTokens = 0, speculation } = request;
-    if (promptIds.length < 1 || maxNewTokens < 1)
+  constructor(
+    id: number,
+    request: EngineRequest,
+    newCache: () => SequenceCache,
+    memory: SamplerMemory,
+    vocabSize: number,
+    addedAt: number,
+  ) {
+    const { promptIds, maxNewTokens, minNewTokens = 0, promptLogprobs, speculation } = request;
+    if (promptIds.length < 1 || maxNewTokens < (promptLogprobs ? 0 : 1))
       throw new Qwen3Error(
         "ARGUMENT",
         `a request of ${promptIds.length} prompt tokens and maxNewTokens ${maxNewTokens}; allowed: at least 1 of each`,
       );
     this.id = id;
+    this.addedAt = addedAt;
     this.request = request;
     this.cache = request.cache ?? newCache();
     this.#memory = memory;
-    this.cachedTokens = this.cache.keepPrefix(promptIds);
+    this.#scored = promptLogprobs ? 1 : promptIds.length;
+    if (promptLogprobs) this.cache.rewind(0);
+    else this.cachedTokens = this.cache.keepPrefix(promptIds);
     if (minNewTokens > 0) this.#noStop = forbidding(request.stopIds, vocabSize);
     if (speculation) this.#lookup = new PromptLookup(speculation.ngram);
   }
@@ -118,6 +71,11 @@ export class EngineSequence implements SequenceState {
     return this.request.promptIds.length + this.generatedIds.length - this.cache.length;
   }
 
+  /** Whether log-probabilities of the prompt are still wanted: what is found in a cache has no logits. */
+  get scores(): boolean {
+    return this.#scored < this.request.promptIds.length;
+  }
+
   /** The next `count` pending tokens. */
   next(count: number): number[] {
     const { promptIds } = this.request;
@@ -127,27 +85,61 @@ export class EngineSequence implements SequenceState {
     return ids.length === count ? ids : ids.concat(this.generatedIds.slice(generatedFrom, generatedFrom + count - ids.length));
   }
 
+  /** Of how many of the next `count` tokens the logits are wanted, counted from the last one back. */
+  logitsOf(count: number): number {
+    const { length } = this.cache;
+    if (this.scores) return Math.max(0, Math.min(count, length + count + 1 - this.#scored));
+    return count === this.pending ? 1 : 0;
+  }
+
   /** At most `most` guesses at the tokens behind the pending ones. */
   draft(most: number): number[] {
     const { promptIds, maxNewTokens, speculation } = this.request;
-    if (!this.#lookup || !speculation) return [];
+    if (!this.#lookup || !speculation || this.scores) return [];
     for (let at = this.#lookup.length; at < promptIds.length + this.generatedIds.length; at++)
       this.#lookup.push(promptIds[at] ?? this.generatedIds[at - promptIds.length]!);
     // One token comes without being guessed.
     return this.#lookup.draft(Math.min(most, speculation.maxDraft, maxNewTokens - this.generatedIds.length - 1));
   }
 
+  /** Notes that the cache has grown, by entries that were found or by ones that a step has computed for this request. */
+  grown(by: "found" | "computed"): void {
+    const reached = Math.min(this.cache.length, this.request.promptIds.length);
+    const more = Math.max(0, reached - this.cachedTokens - this.computedTokens); // none where it is computed again
+    if (by === "found") this.cachedTokens += more;
+    else this.computedTokens += more;
+  }
+
   /**
-   * Takes what a step computed: pending tokens `ids`, then guesses `draft`.
+   * Takes the logits of the last of its tokens that a step has computed, and of the guesses behind them.
    *
-   * @param logits [1 + draft.length, vocab], of the last pending token and the guesses; none while tokens are still pending
+   * @param logits [n + draft.length, vocab], of the last n entries and the guesses; none where nothing was asked for
    */
-  advance(ids: readonly number[], draft: readonly number[], logits: Float32Array): void {
-    this.cache.commit(ids);
-    const prompt = Math.min(this.cache.length, this.request.promptIds.length) - this.cachedTokens;
-    this.computedTokens = Math.max(this.computedTokens, prompt);
-    if (logits.length === 0) return;
-    const vocabSize = logits.length / (1 + draft.length);
+  read(logits: Float32Array, draft: readonly number[], vocabSize: number): void {
+    const rows = logits.length / vocabSize - draft.length;
+    if (rows <= 0) return;
+    const last = logits.subarray((rows - 1) * vocabSize);
+    if (this.scores) this.#score(logits, rows, vocabSize);
+    if (this.pending > 0 || this.finishReason) return;
+    if (this.request.maxNewTokens === 0) this.finishReason ??= "length";
+    else this.#answer(last, draft, vocabSize);
+  }
+
+  /** Reports the tokens behind the last `rows` entries, as far as they are the prompt's. */
+  #score(logits: Float32Array, rows: number, vocabSize: number): void {
+    const { promptIds, promptLogprobs } = this.request;
+    const first = this.cache.length - rows;
+    for (let row = 0; row < rows && this.scores && !this.finishReason; row++) {
+      const position = first + row + 1;
+      const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+      if (position !== this.#scored) continue;
+      this.#scored++;
+      promptLogprobs!.onToken(position, logprobs(own, promptIds[position]!, promptLogprobs!.top));
+    }
+  }
+
+  /** @param logits [1 + draft.length, vocab], of the last known token and of the guesses */
+  #answer(logits: Float32Array, draft: readonly number[], vocabSize: number): void {
     this.draftTokens += draft.length;
     const { generatedIds } = this;
     const first = generatedIds.length;

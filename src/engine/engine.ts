@@ -10,14 +10,24 @@ import { KvCache, type KvPool } from "../backend/kv-pages.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { breather } from "../core/turn.ts";
 import { SamplerMemory } from "../sampler/memory.ts";
-import { type EngineRequest, EngineSequence, type SequenceState } from "./engine-sequence.ts";
+import type { EngineRequest, SequenceState } from "./engine-request.ts";
+import { EngineSequence } from "./engine-sequence.ts";
+import type { EngineStatistics } from "./engine-statistics.ts";
 import type { Executor } from "./executor.ts";
-import { Schedule, type ScheduleLimits } from "./schedule.ts";
+import { PrefixCache } from "./prefix-cache.ts";
+import { Schedule, type ScheduleLimits, type Share } from "./schedule.ts";
 import { SequenceCache } from "./sequence-cache.ts";
 import { computeStep, StepQueue } from "./step.ts";
+import { StepBudget } from "./step-budget.ts";
 
 export interface EngineOptions extends ScheduleLimits {
   readonly vocabSize: number;
+  /** Keeps pages of requests that have ended, for others that begin with the same tokens. Default true. */
+  readonly prefixCache?: boolean | undefined;
+  /** What a step should take at most while answers are under way. Default 250. */
+  readonly stepMs?: number | undefined;
+  /** A clock that never goes back, in milliseconds. Default `performance.now`. */
+  readonly now?: (() => number) | undefined;
 }
 
 export class Engine {
@@ -25,10 +35,14 @@ export class Engine {
   readonly #pool: KvPool;
   readonly #vocabSize: number;
   readonly #schedule: Schedule;
+  readonly #budget: StepBudget;
   readonly #queue: StepQueue;
+  readonly #now: () => number;
   readonly #breathe = breather();
   /** One for all: tokens are sampled one after the other. */
   readonly #samplerRoom = { scratch: new Float32Array() };
+  readonly #done = { computedTokens: 0, generatedTokens: 0, steps: 0, lastStepMs: 0 };
+  #lastStepAt = Number.NEGATIVE_INFINITY;
   #added = 0;
   #closed: Qwen3Error | undefined;
   /** The step under way. */
@@ -36,29 +50,25 @@ export class Engine {
 
   /** @param queue shared with whatever else computes steps or takes pages */
   constructor(executor: Executor, pool: KvPool, options: EngineOptions, queue = new StepQueue()) {
+    const { prefixCache = true, stepMs = 250, now = () => performance.now() } = options;
     this.#executor = executor;
     this.#pool = pool;
     this.#vocabSize = options.vocabSize;
-    this.#schedule = new Schedule(pool, options);
+    this.#budget = new StepBudget(options.maxBatchedTokens, stepMs);
+    this.#schedule = new Schedule(pool, options, this.#budget, prefixCache ? new PrefixCache(pool) : undefined);
     this.#queue = queue;
+    this.#now = now;
   }
 
-  /** Puts a request in line. Errors: MEMORY_FULL for one that can never fit, ARGUMENT, CLOSED. */
+  /** Puts a request in line. Errors: MEMORY_FULL for one that can never fit, QUEUE_FULL, ARGUMENT, CLOSED. */
   add(request: EngineRequest): SequenceState {
     if (this.#closed) throw this.#closed;
     const newCache = () => new SequenceCache(new KvCache(this.#pool));
     const memory = new SamplerMemory(this.#samplerRoom);
-    const sequence = new EngineSequence(this.#added + 1, request, newCache, memory, this.#vocabSize);
+    const sequence = new EngineSequence(this.#added + 1, request, newCache, memory, this.#vocabSize, this.#now());
     this.#schedule.add(sequence);
     this.#added++;
     return sequence;
-  }
-
-  /** Requests that have no pages at this moment, and those that have. */
-  get counts(): { readonly waiting: number; readonly running: number } {
-    const all = this.#schedule.all();
-    const running = all.filter((sequence) => sequence.running).length;
-    return { waiting: all.length - running, running };
   }
 
   /** Ends a request at once, if it has not ended: its pages are free, and no token of it comes any more. */
@@ -82,6 +92,27 @@ export class Engine {
     return this.#step;
   }
 
+  get statistics(): EngineStatistics {
+    const all = this.#schedule.all();
+    const running = all.filter((sequence) => sequence.running).length;
+    const oldest = all.find((sequence) => sequence.ready);
+    const { usedPages, keptPages, pagesLeft } = this.#pool;
+    const { promptTokens, cachedTokens, preemptions } = this.#schedule;
+    return {
+      waiting: all.length - running,
+      running,
+      usedPages,
+      keptPages,
+      mostPages: usedPages + pagesLeft,
+      promptTokens,
+      cachedTokens,
+      ...this.#done,
+      preemptions,
+      stepBudget: this.#budget.tokens,
+      stalledMs: oldest ? this.#now() - Math.max(oldest.addedAt, this.#lastStepAt) : 0,
+    };
+  }
+
   /** Ends all requests with CLOSED. */
   close(): void {
     this.#closed = new Qwen3Error("CLOSED", "the engine was closed");
@@ -91,25 +122,54 @@ export class Engine {
   async #compute(): Promise<boolean> {
     const shares = this.#schedule.plan();
     if (shares.length === 0) return false;
+    const begun = this.#now();
     try {
       const { logits } = await computeStep(this.#executor, shares);
+      this.#measure(shares, begun);
       let at = 0;
-      for (const { sequence, ids, draft, logits: rows } of shares) {
-        const own = logits.subarray(at, at + rows * this.#vocabSize);
+      for (const share of shares) {
+        const own = logits.subarray(at, at + share.logits * this.#vocabSize);
         at += own.length;
-        if (sequence.finishReason) continue; // cancelled meanwhile
-        try {
-          sequence.advance(ids.slice(0, ids.length - draft.length), draft, own);
-          if (sequence.finishReason) this.#schedule.end(sequence, sequence.finishReason);
-        } catch (error) {
-          this.#schedule.end(sequence, "abort", { error });
-        }
+        this.#read(share, own);
       }
     } catch (error) {
       this.#endAll(error);
     }
     await this.#breathe();
     return true;
+  }
+
+  #measure(shares: readonly Share[], begun: number): void {
+    this.#lastStepAt = this.#now();
+    const ms = this.#lastStepAt - begun;
+    const tokens = shares.reduce((sum, { ids }) => sum + ids.length, 0);
+    this.#budget.measured(tokens, ms);
+    this.#done.steps++;
+    this.#done.computedTokens += tokens;
+    this.#done.lastStepMs = ms;
+  }
+
+  #read({ sequence, ids, draft }: Share, logits: Float32Array): void {
+    let followers: EngineSequence[] = [];
+    this.#attempt(sequence, () => {
+      followers = this.#schedule.computed(sequence, ids.slice(0, ids.length - draft.length));
+      sequence.read(logits, draft, this.#vocabSize);
+    });
+    const last = logits.subarray(-this.#vocabSize);
+    for (const other of followers) this.#attempt(other, () => other.read(last, [], this.#vocabSize));
+  }
+
+  /** What reading the logits of one sequence throws ends that one. */
+  #attempt(sequence: EngineSequence, read: () => void): void {
+    if (sequence.finishReason) return; // cancelled meanwhile
+    const before = sequence.generatedIds.length;
+    try {
+      read();
+      if (sequence.finishReason) this.#schedule.end(sequence, sequence.finishReason);
+    } catch (error) {
+      this.#schedule.end(sequence, "abort", { error });
+    }
+    this.#done.generatedTokens += sequence.generatedIds.length - before;
   }
 
   #endAll(error: unknown): void {

@@ -5,59 +5,15 @@
  * Several prompts run as one batch; each gives the ids it would give alone, because a token's logits do not depend on its neighbours
  * in a step and its random draw is counted by seed, choice and position, not taken from a stream.
  */
-import { Qwen3Error } from "../core/errors.ts";
-import type { TokenConstraint } from "../sampler/constraint.ts";
-import { resolveSampling, type SamplingOptions, type SamplingParams } from "../sampler/params.ts";
-import { StopStrings } from "../text/stop-strings.ts";
-import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "./engine-sequence.ts";
+import { resolveSampling, type SamplingParams } from "../sampler/params.ts";
+import type { Engine } from "./engine.ts";
+import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "./engine-request.ts";
+import { type GenerateOptions, requireId, requireOptions } from "./generate-options.ts";
 import type { LocalModel } from "./local-model.ts";
-import { SequenceCache } from "./sequence-cache.ts";
-import { resolveSpeculation, type Speculation, type SpeculationParams } from "./speculation.ts";
+import { resolveSpeculation, type SpeculationParams } from "./speculation.ts";
 
-export type { FinishReason, SampledToken } from "./engine-sequence.ts";
-
-/** Changes the logits of one sequence's next token, in place: [vocab_size], already a copy. */
-export type LogitsProcessor = (
-  logits: Float32Array,
-  context: { index: number; promptIds: readonly number[]; generatedIds: readonly number[] },
-) => void;
-
-export interface GenerateOptions extends SamplingOptions {
-  /** Default: the checkpoint's `max_new_tokens`, else until the context is full. */
-  readonly maxNewTokens?: number | undefined;
-  /** No end token is sampled and no stop string is looked for before this many tokens. Default 0. */
-  readonly minNewTokens?: number | undefined;
-  /** Texts that end the generation; they are never shown, not even in part. Needs a tokenizer. */
-  readonly stop?: string | readonly string[] | undefined;
-  /** Which of several answers to one prompt this is, from 0: the same seed gives each its own draws. Default 0. */
-  readonly choice?: number | undefined;
-  /** Token ids that end the generation, beside the checkpoint's own. The text of one that is no control token stays in the output. */
-  readonly stopTokenIds?: readonly number[] | undefined;
-  /** Goes on past the checkpoint's end tokens (for measurements). Default false. */
-  readonly ignoreEos?: boolean | undefined;
-  /** Log-probabilities of the chosen token and this many likeliest ones, of the raw logits: before penalties, temperature, masks. */
-  readonly logprobs?: number | undefined;
-  readonly logitsProcessor?: LogitsProcessor | undefined;
-  /**
-   * Makes what decides which tokens are allowed, one for each sequence. Where it ends, end tokens come, whatever `minNewTokens` says; where
-   * it leaves one token, that one is taken without sampling, and several in a row in one step.
-   */
-  readonly constraint?: (() => TokenConstraint) | undefined;
-  /** Samples those too: the same answer in more time, to compare with. Default false. */
-  readonly sampleForced?: boolean | undefined;
-  /**
-   * Continues in this cache: what it shares with the prompt from the start is not computed again, and what it holds beyond that is
-   * dropped. For a single prompt; nothing else may use the cache until the generation has ended.
-   */
-  readonly cache?: SequenceCache | undefined;
-  /** Guesses tokens and checks several in one step: the same output in less time where a text repeats itself or its prompt. Default off. */
-  readonly speculation?: Speculation | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each step of the prompt: tokens computed so far, of those that were not in the cache. */
-  readonly onPromptProgress?: ((progress: { computedTokens: number; totalTokens: number }) => void) | undefined;
-  /** Adds `timings` to the summary. Default false. */
-  readonly timings?: boolean | undefined;
-}
+export type { FinishReason, SampledToken } from "./engine-request.ts";
+export type { GenerateOptions, LogitsProcessor } from "./generate-options.ts";
 
 export interface Usage {
   readonly promptTokens: number;
@@ -135,10 +91,13 @@ export class Batch {
     const { engine } = this.#model;
     const release = cache?.acquire();
     let made: Part[] = [];
+    // Frees the pages at once, also where nobody asks for parts any more.
+    const abort = () => this.#cancel(engine);
+    signal?.addEventListener("abort", abort);
     try {
       for (const s of this.sequences) {
         const follower = follow(s);
-        if (s.maxNewTokens === 0) s.finishReason = "length";
+        if (s.maxNewTokens === 0 && this.#options.promptLogprobs === undefined) s.finishReason = "length";
         else
           s.state = engine.add(
             this.#request(
@@ -159,6 +118,8 @@ export class Batch {
         const failed = this.sequences.find(({ state }) => state?.failure);
         if (failed) throw failed.state!.failure!.error;
         if (made.length > 0) continue; // others' steps went on meanwhile
+        // Where nothing but log-probabilities of the prompt was asked for no token came.
+        for (const s of this.sequences) if (s.state?.finishReason === "length") s.finishReason ??= "length";
         if (this.sequences.every((s) => s.finishReason)) return;
         signal?.throwIfAborted();
         await this.#step();
@@ -168,12 +129,15 @@ export class Batch {
       if (!signal?.aborted) this.#failure = { error };
       throw error;
     } finally {
-      for (const s of this.sequences) {
-        s.finishReason ??= "abort";
-        if (s.state) engine.cancel(s.state.id);
-      }
+      signal?.removeEventListener("abort", abort);
+      for (const s of this.sequences) s.finishReason ??= "abort";
+      this.#cancel(engine);
       release?.();
     }
+  }
+
+  #cancel(engine: Engine): void {
+    for (const { state } of this.sequences) if (state) engine.cancel(state.id);
   }
 
   /** Throws the error that ended the generation, if one did; an aborted signal is none. */
@@ -215,6 +179,7 @@ export class Batch {
       stopIds: this.#stopIds,
       minNewTokens: this.#options.minNewTokens,
       logprobs: this.#options.logprobs,
+      promptLogprobs: this.#promptLogprobs(s),
       logitsProcessor: logitsProcessor && ((logits, generatedIds) => logitsProcessor(logits, { index, promptIds, generatedIds })),
       constraint: this.#options.constraint?.(),
       sampleForced: this.#options.sampleForced,
@@ -229,6 +194,12 @@ export class Batch {
         return stop;
       },
     };
+  }
+
+  #promptLogprobs({ index, promptIds }: Sequence): EngineRequest["promptLogprobs"] {
+    const { promptLogprobs: top, onPromptLogprobs } = this.#options;
+    if (top === undefined) return undefined;
+    return { top, onToken: (position, logprobs) => onPromptLogprobs?.({ index, position, id: promptIds[position]!, logprobs }) };
   }
 
   async #step(): Promise<void> {
@@ -249,34 +220,4 @@ export class Batch {
   #computed(): number {
     return this.sequences.reduce((sum, { state }) => sum + (state?.computedTokens ?? 0), 0);
   }
-}
-
-function requireOptions(options: GenerateOptions, prompts: number, vocabSize: number): void {
-  const { maxNewTokens, minNewTokens, choice, logprobs: top, cache, stop, stopTokenIds = [], signal } = options;
-  const { logitsProcessor, constraint } = options;
-  const require = (right: boolean, name: string, value: unknown, allowed: string) => {
-    if (!right) throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: ${allowed}`);
-  };
-  const count = (value: unknown) => value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0);
-  require(prompts > 0, "prompts", "empty", "at least one prompt");
-  require(count(maxNewTokens), "maxNewTokens", maxNewTokens, "an integer from 0");
-  require(count(minNewTokens), "minNewTokens", minNewTokens, "an integer from 0");
-  require(count(choice), "choice", choice, "an integer from 0");
-  require(count(top) && (top ?? 0) <= 20, "logprobs", top, "an integer in 0..20");
-  require(Array.isArray(stopTokenIds), "stopTokenIds", stopTokenIds, "an array of token ids");
-  for (const id of stopTokenIds) requireId("stopTokenIds", id, vocabSize);
-  if (stop !== undefined) new StopStrings([stop].flat()); // throws for what no text can end with
-  require(logitsProcessor === undefined ||
-    typeof logitsProcessor === "function", "logitsProcessor", logitsProcessor, "a function");
-  require(constraint === undefined || typeof constraint === "function", "constraint", constraint, "a function that makes one");
-  require(signal === undefined || signal instanceof AbortSignal, "signal", signal, "an AbortSignal");
-  require(cache === undefined || cache instanceof SequenceCache, "cache", cache, "what newCache() made");
-  if (!cache) return;
-  require(prompts === 1, "cache", `given for ${prompts} prompts`, "one prompt");
-  require(cache.kv.start === 0, "cache", `one that starts at position ${cache.kv.start}`, "a cache from position 0");
-}
-
-function requireId(name: string, id: unknown, vocabSize: number): void {
-  if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= vocabSize)
-    throw new Qwen3Error("ARGUMENT", `${name} is ${id}; allowed: 0..${vocabSize - 1}`);
 }

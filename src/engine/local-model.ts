@@ -10,10 +10,19 @@ import { openModel } from "../hub/open-model.ts";
 import { appendTrace, type TraceTensor } from "../model/trace.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "./engine.ts";
+import type { EngineStatistics } from "./engine-statistics.ts";
 import type { Executor } from "./executor.ts";
 import { kvTypeOf, type ModelOptions, planOptions, requireModelOptions } from "./model-options.ts";
 import { openExecutor } from "./open-executor.ts";
-import { DEFAULT_BATCHED_TOKENS, DEFAULT_SEQUENCES, type MemoryPlan, memoryPlan, mostKvBytes, requireFit } from "./plan.ts";
+import {
+  DEFAULT_BATCHED_TOKENS,
+  DEFAULT_SEQUENCES,
+  type MemoryPlan,
+  memoryPlan,
+  mostKvBytes,
+  plannedKvPages,
+  requireFit,
+} from "./plan.ts";
 import { Runner, type RunOptions } from "./runner.ts";
 import { SavedCaches } from "./saved-caches.ts";
 import { SequenceCache } from "./sequence-cache.ts";
@@ -72,7 +81,7 @@ export class LocalModel {
     this.generationConfig = checkpoint.generationConfig;
     this.plan = plan;
     this.#tokenizer = tokenizer;
-    this.kvPool = new KvPool(executor.store, mostKvBytes(plan));
+    this.kvPool = new KvPool(executor.store, mostKvBytes(plan), plannedKvPages(plan, maxSequences));
     this.name = checkpoint.name;
     this.executor = executor;
     const queue = new StepQueue();
@@ -85,7 +94,9 @@ export class LocalModel {
       queue,
     );
     const vocabSize = checkpoint.config.vocab_size;
-    this.#engine = new Engine(executor, this.kvPool, { maxBatchedTokens, maxSequences, vocabSize }, queue);
+    const { maxWaiting, prefixCache } = options;
+    const engineOptions = { maxBatchedTokens, maxSequences, maxWaiting, prefixCache, vocabSize };
+    this.#engine = new Engine(executor, this.kvPool, engineOptions, queue);
   }
 
   static async load(location: CheckpointLocation, options: ModelOptions = {}): Promise<LocalModel> {
@@ -189,6 +200,11 @@ export class LocalModel {
   get engine(): Engine {
     this.#requireOpen();
     return this.#engine;
+  }
+
+  /** How busy it is, and what its generations have come to. */
+  get statistics(): EngineStatistics {
+    return this.engine.statistics;
   }
 
   /** Throws unless `ids` are tokens of this model and, behind what the cache holds, within the context. */

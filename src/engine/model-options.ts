@@ -26,6 +26,13 @@ export interface ModelOptions extends WeightOptions {
   readonly maxBatchedTokens?: number | undefined;
   /** Sequences that generate at once; more wait for their turn. Default 64. */
   readonly maxSequences?: number | undefined;
+  /** Beside those, sequences that may wait; more are refused with QUEUE_FULL. Default: any number. */
+  readonly maxWaiting?: number | undefined;
+  /**
+   * Keeps what generations without a cache of their own have computed, as far as memory allows, for later ones that begin with the same
+   * tokens: a conversation's next turn, a common system prompt. Results are the same bits. Default true.
+   */
+  readonly prefixCache?: boolean | undefined;
   /**
    * Threads that compute, with the same results whatever their number. Default: one for each processor, at most one for each KV head of
    * the model; 1 for models below 64 MiB and for the reference backend. Where the host has no threads it is 1.
@@ -68,7 +75,7 @@ const GIB = 1024 * 1024 * 1024;
 
 export function requireModelOptions(options: ModelOptions): void {
   const { maxModelLen, memoryBudgetBytes, maxBatchedTokens, maxSequences, threads } = options;
-  const { backend, kvCache, weights, activations } = options;
+  const { backend, kvCache, weights, activations, maxWaiting, prefixCache } = options;
   const sizes = { memoryBudgetBytes, maxBatchedTokens, maxSequences, threads };
   const positive = { ...(maxModelLen !== "auto" && { maxModelLen }), ...sizes };
   for (const [name, value] of Object.entries(positive))
@@ -77,6 +84,10 @@ export function requireModelOptions(options: ModelOptions): void {
         "ARGUMENT",
         `${name} is ${value}; allowed: a positive integer${name === "maxModelLen" ? ', or "auto"' : ""}`,
       );
+  if (maxWaiting !== undefined && !(Number.isSafeInteger(maxWaiting) && maxWaiting >= 0))
+    throw new Qwen3Error("ARGUMENT", `maxWaiting is ${maxWaiting}; allowed: an integer from 0`);
+  if (prefixCache !== undefined && typeof prefixCache !== "boolean")
+    throw new Qwen3Error("ARGUMENT", `prefixCache is ${prefixCache}; allowed: true, false`);
   requireOneOf("backend", backend, ["wasm", "reference"]);
   requireOneOf("weights", weights, WEIGHT_TYPES);
   requireOneOf("activations", activations, ACTIVATION_TYPES);

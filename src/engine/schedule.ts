@@ -1,6 +1,7 @@
 /**
- * Who takes part in the next step, with how many tokens. Whoever has a single token to compute comes first, so that a long prompt never
- * keeps an answer waiting; prompts fill what is left of the step, first come, first served; guesses take places that nobody else wants.
+ * Who takes part in the next step, with how many tokens. Answers under way come first, those that waited longest before the others;
+ * prompts fill what is left, first come, first served, and while there are answers no more than the step budget, so that a long prompt
+ * never keeps an answer waiting; guesses take places that nobody else wants.
  *
  * A sequence starts when there are pages for all its tokens. When pages run out, the youngest gives up its own: it waits and is computed
  * again later, with the same result. One whose reader is behind is the first to go, whatever its age.
@@ -8,14 +9,21 @@
 import { kvPageBytes, PAGE_TOKENS } from "../backend/backend.ts";
 import type { KvPool } from "../backend/kv-pages.ts";
 import { Qwen3Error } from "../core/errors.ts";
-import type { EngineSequence, FinishReason } from "./engine-sequence.ts";
+import type { FinishReason } from "./engine-request.ts";
+import type { EngineSequence } from "./engine-sequence.ts";
+import { LOGIT_ROWS } from "./plan.ts";
+import type { PrefixCache } from "./prefix-cache.ts";
+import { SharedPrompts } from "./shared-prompts.ts";
 import type { Piece } from "./step.ts";
+import type { StepBudget } from "./step-budget.ts";
 
 export interface ScheduleLimits {
   /** Tokens in a step. */
   readonly maxBatchedTokens: number;
   /** Sequences that hold pages at once. */
   readonly maxSequences: number;
+  /** Beside those, sequences that wait; more are refused. Default: any number. */
+  readonly maxWaiting?: number | undefined;
 }
 
 export interface Share extends Piece {
@@ -24,22 +32,45 @@ export interface Share extends Piece {
   readonly draft: readonly number[];
 }
 
+/** A step as it is put together: how many tokens of whom. */
+interface Plan {
+  readonly counts: Map<EngineSequence, number>;
+  left: number;
+}
+
 export class Schedule {
   readonly #pool: KvPool;
   readonly #limits: ScheduleLimits;
+  readonly #budget: StepBudget;
+  readonly #prefix: PrefixCache | undefined;
+  readonly #prompts = new SharedPrompts();
   /** By age, the oldest first. */
   readonly #sequences = new Map<number, EngineSequence>();
   #served = 0;
+  /** How often a sequence had to give up its pages. */
+  preemptions = 0;
+  /** Prompt tokens of sequences that have started, and those of them that were found in the prefix cache. */
+  promptTokens = 0;
+  cachedTokens = 0;
 
-  constructor(pool: KvPool, limits: ScheduleLimits) {
+  /** @param prefix where pages of earlier sequences are found, if they are kept */
+  constructor(pool: KvPool, limits: ScheduleLimits, budget: StepBudget, prefix: PrefixCache | undefined) {
     this.#pool = pool;
     this.#limits = limits;
+    this.#budget = budget;
+    this.#prefix = prefix;
   }
 
-  /** Errors: MEMORY_FULL for one that would not fit if it were alone. */
+  /** Errors: MEMORY_FULL for one that would not fit if it were alone, QUEUE_FULL where too many wait. */
   add(sequence: EngineSequence): void {
-    const { promptIds, maxNewTokens } = sequence.request;
-    const tokens = promptIds.length + maxNewTokens - 1; // the last one is not fed back
+    const { maxSequences, maxWaiting = Number.POSITIVE_INFINITY } = this.#limits;
+    if (this.#sequences.size >= maxSequences + maxWaiting)
+      throw new Qwen3Error(
+        "QUEUE_FULL",
+        `${this.#sequences.size} requests run or wait already; allowed are ${maxSequences} that run and ${maxWaiting} that wait`,
+      );
+    const { promptIds, maxNewTokens, cache } = sequence.request;
+    const tokens = promptIds.length + Math.max(0, maxNewTokens - 1); // the last one is not fed back
     const pageBytes = kvPageBytes(this.#pool.store.shape);
     const bytes = Math.ceil(tokens / PAGE_TOKENS) * pageBytes;
     if (bytes > this.#pool.limitBytes)
@@ -49,6 +80,8 @@ export class Schedule {
           `all caches may hold ${this.#pool.limitBytes} bytes`,
       );
     this.#sequences.set(sequence.id, sequence);
+    this.#prompts.add(sequence);
+    if (!cache) sequence.path = this.#prefix?.path(sequence.cache);
   }
 
   get(id: number): EngineSequence | undefined {
@@ -65,7 +98,10 @@ export class Schedule {
     sequence.finishReason = reason;
     sequence.failure = failure;
     sequence.running = false;
-    if (!sequence.request.cache) sequence.cache.close();
+    this.#prompts.delete(sequence);
+    if (sequence.request.cache) return;
+    if (sequence.path) this.#prefix!.leave(sequence.path);
+    sequence.cache.close();
   }
 
   /** The next step, with its pages reserved; empty where nobody is ready. */
@@ -78,54 +114,120 @@ export class Schedule {
     }
   }
 
+  /** Takes note that a step has computed the next tokens of a sequence. @returns those that go on with its prompt and its logits now */
+  computed(s: EngineSequence, ids: readonly number[]): EngineSequence[] {
+    s.cache.commit(ids);
+    s.grown("computed");
+    if (s.path) this.#prefix!.keep(s.path);
+    if (s.pending > 0 || s.generatedIds.length > 0) return [];
+    const group = [...(this.#prompts.of(s) ?? [])];
+    for (const other of group) this.#prompts.delete(other);
+    const first = this.all().find((other) => !other.running && other.ready && !group.includes(other));
+    // Nobody goes on past an older one that waits.
+    return group.filter((other) => other !== s && other.ready && (!first || other.id < first.id) && this.#follow(other, s));
+  }
+
+  /** Goes on with a copy of the cache of another, which has the same prompt. False where there is no place. */
+  #follow(s: EngineSequence, leader: EngineSequence): boolean {
+    if (!s.running && this.#running().length >= this.#limits.maxSequences) return false;
+    if (s.path) this.#prefix!.leave(s.path);
+    s.cache.close();
+    s.cache = leader.cache.fork();
+    s.path = this.#prefix?.path(s.cache, leader.path);
+    this.#started(s);
+    return true;
+  }
+
   #share(): Share[] {
     this.#start();
-    const { maxBatchedTokens } = this.#limits;
-    const ready = this.all().filter((s) => s.running && s.ready);
-    const single = ready.filter((s) => s.pending === 1).sort((a, b) => a.served - b.served || a.id - b.id);
-    const tokens = new Map<EngineSequence, number>();
-    for (const s of single) {
-      if (tokens.size === maxBatchedTokens) break;
-      if (s.running && this.#grow(s, tokens)) tokens.set(s, 1);
+    const plan: Plan = { counts: new Map(), left: this.#limits.maxBatchedTokens };
+    const running = this.#running();
+    const ready = running.filter((s) => s.ready);
+    for (const s of ready.filter(isAnswer).sort((a, b) => a.served - b.served || a.id - b.id)) {
+      if (plan.left === 0) break;
+      const count = Math.min(s.pending, PAGE_TOKENS, plan.left);
+      if (!s.running || !this.#grow(s, count, plan)) continue;
+      plan.counts.set(s, count);
+      plan.left -= count;
     }
-    let left = maxBatchedTokens - tokens.size;
+    // Also where all readers of answers are just taking what the last step gave them.
+    const room = running.some(isAnswer) ? this.#budget.tokens - (this.#limits.maxBatchedTokens - plan.left) : plan.left;
+    plan.left = this.#prompt(ready, plan, Math.min(plan.left, Math.max(room, PAGE_TOKENS)));
+    return [...plan.counts].map(([s, count]) => {
+      const draft = isAnswer(s) && count === s.pending ? this.#draft(s, count, plan.left) : [];
+      plan.left -= draft.length;
+      s.served = ++this.#served;
+      return { sequence: s, cache: s.cache, ids: [...s.next(count), ...draft], draft, logits: s.logitsOf(count) + draft.length };
+    });
+  }
+
+  /** Plans prompts, at most `room` tokens of them. @returns what is left for guesses */
+  #prompt(ready: readonly EngineSequence[], plan: Plan, room: number): number {
+    let left = room;
     for (const s of ready) {
-      if (!s.running || s.pending === 1 || left === 0) continue;
-      const count = Math.min(s.pending, left);
+      if (!s.running || isAnswer(s) || left === 0) continue;
+      this.#adopt(s); // others may have computed what comes next meanwhile
+      this.#found(s);
+      const count = Math.min(s.pending, left, s.scores ? LOGIT_ROWS : left);
       if (!this.#reserve(s, count)) continue; // its cache was closed: pages it has
-      tokens.set(s, count);
+      plan.counts.set(s, count);
       left -= count;
     }
-    return [...tokens].map(([s, count]) => {
-      const draft = count === s.pending && count === 1 ? this.#draft(s, left) : [];
-      left -= draft.length;
-      s.served = ++this.#served;
-      const logits = count === s.pending ? 1 + draft.length : 0;
-      return { sequence: s, cache: s.cache, ids: [...s.next(count), ...draft], draft, logits };
-    });
+    return left === room ? plan.left : left;
   }
 
   /** Gives waiting sequences their pages, in the order of age, until one has to wait. */
   #start(): void {
+    const prompts = new Set<unknown>();
     for (const s of this.all()) {
-      if (s.running || !s.ready) continue;
+      if (!s.ready) continue;
+      const group = this.#prompts.of(s);
+      const follows = group !== undefined && prompts.has(group);
+      prompts.add(group);
+      if (s.running || follows) continue;
       while (this.#running().length >= this.#limits.maxSequences) if (!this.#dropIdle(s)) return;
       while (!s.running && !s.finishReason) {
-        if (this.#reserve(s, s.pending)) s.running = true;
-        else if (!s.finishReason && !this.#dropIdle(s)) return;
+        this.#adopt(s);
+        if (this.#reserve(s, s.pending)) {
+          if (s.path && !s.scores) this.#prefix!.copy(s.path, s.next(Math.min(s.pending - 1, PAGE_TOKENS)));
+          this.#started(s);
+        } else if (!s.finishReason) {
+          this.#empty(s);
+          if (!this.#dropIdle(s)) return;
+        }
       }
     }
   }
 
-  /** Makes room for one more token, at the expense of younger sequences if need be. False where it has to wait, or failed. */
-  #grow(s: EngineSequence, planned: Map<EngineSequence, number>): boolean {
-    while (!this.#reserve(s, 1)) {
+  #started(s: EngineSequence): void {
+    s.running = true;
+    if (s.path && !s.started) this.promptTokens += s.request.promptIds.length;
+    s.started = true;
+    this.#found(s);
+  }
+
+  /** Goes on with pages that hold what comes next, but for the last token: its logits are wanted. */
+  #adopt(s: EngineSequence): void {
+    if (!s.path || s.scores) return;
+    this.#prefix!.adopt(s.path, (count) => s.next(Math.min(count, s.pending - 1)));
+  }
+
+  #found(s: EngineSequence): void {
+    const before = s.cachedTokens;
+    s.grown("found");
+    this.cachedTokens += s.cachedTokens - before;
+  }
+
+  /** Makes room for more tokens, at the expense of younger sequences if need be. False where it has to wait, or failed. */
+  #grow(s: EngineSequence, count: number, plan: Plan): boolean {
+    while (!this.#reserve(s, count)) {
       if (s.finishReason) return false;
       if (this.#dropIdle(s)) continue;
       const youngest = this.#running().at(-1)!;
       if (youngest === s) return false;
       this.#drop(youngest);
-      planned.delete(youngest);
+      plan.left += plan.counts.get(youngest) ?? 0;
+      plan.counts.delete(youngest);
     }
     return true;
   }
@@ -143,10 +245,10 @@ export class Schedule {
   }
 
   /** As many guesses as there are places and pages for, which nobody else has to give up. */
-  #draft(s: EngineSequence, most: number): readonly number[] {
+  #draft(s: EngineSequence, count: number, most: number): readonly number[] {
     const draft = s.draft(most);
     try {
-      s.cache.kv.reserve(1 + draft.length);
+      s.cache.kv.reserve(count + draft.length);
       return draft;
     } catch {
       return [];
@@ -167,10 +269,21 @@ export class Schedule {
   /** Back to waiting, without pages. */
   #drop(sequence: EngineSequence): void {
     sequence.running = false;
+    this.preemptions++;
     try {
-      sequence.cache.rewind(0);
+      this.#empty(sequence);
     } catch (error) {
       this.end(sequence, "abort", { error }); // its cache was closed
     }
   }
+
+  #empty(s: EngineSequence): void {
+    if (s.path) this.#prefix!.leave(s.path);
+    s.cache.rewind(0);
+  }
+}
+
+/** Whether it is being answered: all that is left to compute is what was drawn last, or forced behind it. Or the end of a prompt. */
+function isAnswer(s: EngineSequence): boolean {
+  return s.pending === 1 || (s.cache.length >= s.request.promptIds.length && s.generatedIds.length > 0);
 }

@@ -82,6 +82,18 @@ export class SequenceCache {
     for (const id of ids) this.ids.push(id);
   }
 
+  /** @internal Goes on with a page that is kept: `ids` are the tokens in it that come next. */
+  adopt(page: number, ids: readonly number[]): void {
+    this.kv.adopt(page);
+    for (const id of ids) this.ids.push(id);
+  }
+
+  /** @internal Copies the entries of `ids` from the start of a page that is kept. */
+  copy(page: number, ids: readonly number[]): void {
+    this.kv.copy(page, ids.length);
+    for (const id of ids) this.ids.push(id);
+  }
+
   /** @internal Makes the caller the only user, for two at once would mix two texts. @returns what gives the cache free again */
   acquire(): () => void {
     if (this.#busy) throw new Qwen3Error("ARGUMENT", "the cache is in use by another call that has not finished");

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { KvPool } from "../../src/backend/kv-pages.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
 import { Engine } from "../../src/engine/engine.ts";
-import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "../../src/engine/engine-sequence.ts";
+import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "../../src/engine/engine-request.ts";
 import { Qwen3 } from "../../src/index.ts";
 import type { TokenConstraint } from "../../src/sampler/constraint.ts";
 import { nanoPath } from "../paths.ts";

@@ -2,45 +2,13 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { KvCache, KvPool } from "../../src/backend/kv-pages.ts";
+import { KvCache } from "../../src/backend/kv-pages.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
-import { Engine } from "../../src/engine/engine.ts";
-import type { EngineRequest, EngineSequence, SequenceState } from "../../src/engine/engine-sequence.ts";
+import type { EngineRequest, SequenceState } from "../../src/engine/engine-request.ts";
+import type { EngineSequence } from "../../src/engine/engine-sequence.ts";
 import { SequenceCache } from "../../src/engine/sequence-cache.ts";
-import { END, FakeExecutor, PAGE_BYTES, params, plainAnswer, VOCAB } from "./fake-executor.ts";
-
-interface Limits {
-  readonly pages?: number;
-  readonly maxBatchedTokens?: number;
-  readonly maxSequences?: number;
-}
-
-function newEngine({ pages = 1000, maxBatchedTokens = 16, maxSequences = 8 }: Limits = {}) {
-  const executor = new FakeExecutor();
-  const pool = new KvPool(executor.store, pages * PAGE_BYTES);
-  const engine = new Engine(executor, pool, { maxBatchedTokens, maxSequences, vocabSize: VOCAB });
-  return { executor, pool, engine };
-}
-
-const promptOf = (length: number, salt = 0) => Array.from({ length }, (_, i) => 1 + ((i * i + salt) % (VOCAB - 1)));
-
-/** A request of so many tokens that does not end before. */
-const request = (promptLength: number, maxNewTokens: number, more: Partial<EngineRequest> = {}): EngineRequest => ({
-  promptIds: promptOf(promptLength, more.sampling?.seed),
-  maxNewTokens,
-  sampling: params(0),
-  stopIds: new Set(),
-  onToken: () => false,
-  ...more,
-});
-
-async function finish(engine: Engine, ...states: SequenceState[]): Promise<void> {
-  const left = () => states.filter(({ finishReason }) => finishReason === undefined).length;
-  while (left() > 0) if (!(await engine.step())) assert.is(left(), 0, "nothing to compute");
-}
-
-const fails = (code: string, mentions: RegExp) => (error: unknown) =>
-  error instanceof Qwen3Error && error.code === code && mentions.test(error.message);
+import { fails, finish, newEngine, promptOf, request } from "./fake-engine.ts";
+import { END, PAGE_BYTES, params, plainAnswer } from "./fake-executor.ts";
 
 test("an answer comes token by token, and says at the last one why", async () => {
   const { engine, pool, executor } = newEngine();
@@ -75,7 +43,7 @@ test("single tokens come before prompts, prompts in their order; a prompt too lo
 
 test("at most maxSequences at once; with more of them than places in a step they take turns", async () => {
   const { engine, executor } = newEngine({ maxBatchedTokens: 2, maxSequences: 3 });
-  const states = Array.from({ length: 5 }, () => engine.add(request(1, 4)));
+  const states = Array.from({ length: 5 }, (_, i) => engine.add(request(1, 4, { promptIds: [1 + i] })));
   await engine.step();
   await engine.step();
   await engine.step();
@@ -315,6 +283,8 @@ test("calls of step() at the same time share one step", async () => {
   assert.is(executor.steps.length, 1);
 });
 
+let kept = 0;
+
 /** One random life of an engine and of caches beside it. @returns how much was done */
 async function live(seed: number, operations: number): Promise<number> {
   let random = seed;
@@ -324,7 +294,7 @@ async function live(seed: number, operations: number): Promise<number> {
   };
   const limit = 3 + below(20);
   const limits = { pages: limit, maxBatchedTokens: [1, 3, 32, 64][below(4)]!, maxSequences: 1 + below(8) };
-  const { engine, pool, executor } = newEngine(limits);
+  const { engine, pool, executor } = newEngine({ ...limits, prefixCache: below(4) > 0 });
   const running = new Map<SequenceState, EngineRequest>();
   const held: { cache: SequenceCache; free: () => void; busy: SequenceState | undefined }[] = [];
   const pausedIds = new Set<number>();
@@ -350,7 +320,9 @@ async function live(seed: number, operations: number): Promise<number> {
     const caches = [...[...running.keys()].map((state) => (state as EngineSequence).cache), ...held.map(({ cache }) => cache)];
     const pages = new Set(caches.flatMap(({ kv }) => kv.pages));
     assert.is(pool.usedBytes, pages.size * PAGE_BYTES);
-    assert.ok(pages.size <= limit);
+    assert.ok(pages.size + pool.keptPages <= limit);
+    assert.ok(executor.store.pages.length <= limit);
+    kept = Math.max(kept, pool.keptPages);
     for (const [state, r] of running) {
       const { cache, running, pending } = state as EngineSequence;
       const most = Math.ceil((cache.length + 1) / 32); // the next token may have its page already
@@ -409,6 +381,9 @@ async function live(seed: number, operations: number): Promise<number> {
   settle();
   for (const { cache } of held) cache.close();
   assert.is(pool.usedBytes, 0);
+  // Every page is there once, and can be had.
+  const pages = new Set(Array.from({ length: limit }, () => pool.take()));
+  assert.equal([pages.size, pool.keptPages, pool.pagesLeft], [limit, 0, 0]);
   return operations;
 }
 
@@ -421,6 +396,7 @@ test("100,000 random adds, forks, truncations, cancels and steps lose no page an
     { numRuns: 100 },
   );
   assert.ok(done >= 100_000);
+  assert.ok(kept >= 10);
 });
 
 test.run();

@@ -1,7 +1,7 @@
 /** A model of a few lines: its pages hold token ids, and a token's logits are a hash of all ids up to it, as the pages hold them. */
 import { type KvShape, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
 import type { Qwen3Error } from "../../src/core/errors.ts";
-import type { EngineRequest } from "../../src/engine/engine-sequence.ts";
+import type { EngineRequest } from "../../src/engine/engine-request.ts";
 import type { Executor, StepRequest, StepResult } from "../../src/engine/executor.ts";
 import type { LogitMask } from "../../src/sampler/mask.ts";
 import type { SamplingParams } from "../../src/sampler/params.ts";

@@ -22,7 +22,7 @@ const who = expected.cases[0]!;
 
 const test = suite<{ model: Qwen3 }>("generate");
 test.before(async (context) => {
-  context.model = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 1024 });
+  context.model = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 1024, prefixCache: false });
 });
 test.after(({ model }) => model.close());
 

@@ -14,7 +14,7 @@ const { cases } = JSON.parse(readFileSync(join(nanoPath, "expected.json"), "utf8
 
 const test = suite<{ model: Qwen3 }>("speculation");
 test.before(async (context) => {
-  context.model = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 512 });
+  context.model = await Qwen3.fromPretrained(nanoPath, { maxModelLen: 512, prefixCache: false });
 });
 test.after(({ model }) => model.close());
 
