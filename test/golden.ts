@@ -3,7 +3,16 @@ import { readFileSync } from "node:fs";
 import { goldenJson, goldenPath } from "./paths.ts";
 
 /** The golden checkpoints in the formats that load today. */
-export const GOLDEN_CASES = ["gqa-bf16", "mqa-untied-f32", "mha-f16", "sharded-bf16", "yarn-bf16"] as const;
+export const GOLDEN_CASES = [
+  "gqa-bf16",
+  "mqa-untied-f32",
+  "mha-f16",
+  "sharded-bf16",
+  "yarn-bf16",
+  "fp8",
+  "mlx-4bit",
+  "mlx-8bit",
+] as const;
 
 /** Ours may be this many times further from float64 arithmetic than PyTorch's own float32 is. */
 export const ERROR_RATIO = 3;

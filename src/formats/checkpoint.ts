@@ -4,6 +4,7 @@
  */
 import { Qwen3Error } from "../core/errors.ts";
 import { type ModelConfig, parseModelConfig } from "./config.ts";
+import { encodedTensors } from "./encoded-tensors.ts";
 import type { Encoding } from "./encoding.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation-config.ts";
 import { ggufIn, openGguf } from "./gguf-checkpoint.ts";
@@ -11,6 +12,7 @@ import type { GgufMetadata } from "./gguf-metadata.ts";
 import { type Json, parseJson } from "./json.ts";
 import { type CheckpointLocation, openLocation } from "./location.ts";
 import { OpenFiles } from "./open-files.ts";
+import { parseQuantizationConfig } from "./quantization-config.ts";
 import { selectTensors, storedHeadDim } from "./qwen3-tensors.ts";
 import { readTensorList } from "./shards.ts";
 import { type EncodedTensor, storedRows } from "./stored-rows.ts";
@@ -111,7 +113,7 @@ async function openSafetensors(files: OpenFiles, name: string, signal: AbortSign
   const stored = await readTensorList(files, signal);
   const config = parseModelConfig(configJson, "config.json", storedHeadDim(stored));
   const generationConfig = parseGenerationConfig(await readJson(files, "generation_config.json", signal), config);
-  return { name, config, generationConfig, stored: [...stored.values()] };
+  return { name, config, generationConfig, stored: encodedTensors(stored, parseQuantizationConfig(configJson)) };
 }
 
 async function readJson(files: OpenFiles, name: string, signal: AbortSignal | undefined): Promise<Json | undefined> {

@@ -49,9 +49,6 @@ const FIXED: Readonly<Record<string, string | number | boolean>> = {
   partial_rotary_factor: 1,
 };
 
-/** Refused when present: weights stored in formats that are not read yet. */
-const QUANTIZATION = ["quantization_config", "quantization"];
-
 const DTYPES = ["float32", "float16", "bfloat16"];
 
 /**
@@ -64,8 +61,6 @@ const DTYPES = ["float32", "float16", "bfloat16"];
 export function parseModelConfig(json: unknown, file = "config.json", storedHeadDim?: number): ModelConfig {
   const fields = new Fields(json, file, "CHECKPOINT_CONFIG");
   checkArchitecture(fields);
-  for (const key of QUANTIZATION)
-    if (fields.value(key) !== undefined) fields.refuse(key, "unquantized checkpoints, without this field");
   for (const [key, only] of Object.entries(FIXED)) fields.oneOf(key, [only]);
   fields.agreed({ torch_dtype: fields.oneOf("torch_dtype", DTYPES), dtype: fields.oneOf("dtype", DTYPES) });
 

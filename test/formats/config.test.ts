@@ -178,8 +178,6 @@ const broken: readonly (readonly [change: Change, ...says: string[]])[] = [
   [{ is_causal: false }, "is_causal is false; supported: true"],
   [{ use_bidirectional_attention: true }, "use_bidirectional_attention is true; supported: false"],
   [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor is 0.5; supported: 1"],
-  [{ quantization_config: { quant_method: "fp8" } }, 'quantization_config is {"quant_method":"fp8"}', "unquantized"],
-  [{ quantization: { bits: 4 } }, 'quantization is {"bits":4}', "unquantized"],
   [{ torch_dtype: "float8_e4m3fn" }, 'torch_dtype is "float8_e4m3fn"', '"float32" or "float16" or "bfloat16"'],
   [{ dtype: "float16" }, 'torch_dtype "bfloat16" and dtype "float16" contradict each other'],
   [{ use_sliding_window: true, sliding_window: 4096, max_window_layers: 35 }, "use_sliding_window is true", "full attention"],

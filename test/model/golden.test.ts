@@ -21,7 +21,7 @@ for (const name of GOLDEN_CASES)
     const golden = readGolden(name);
     const limit = ERROR_RATIO * golden.floatError;
     const inputIds = ids(golden, "input_ids");
-    const load = () => Qwen3.fromPretrained(goldenPath(name), { ...options, kvCache: "f32" });
+    const load = () => Qwen3.fromPretrained(goldenPath(name), { ...options, kvCache: "f32", activations: "f32" });
 
     test(`${name}, ${backend}: residual stream and logits`, async () => {
       const model = await load();
@@ -97,7 +97,12 @@ for (const name of GOLDEN_CASES)
       { backend: "wasm", maxBatchedTokens: 333 },
       { backend: "wasm", maxBatchedTokens: 31 },
     ] as const) {
-      const model = await Qwen3.fromPretrained(goldenPath(name), { kvCache: "f32", maxModelLen: 512, ...options });
+      const model = await Qwen3.fromPretrained(goldenPath(name), {
+        kvCache: "f32",
+        activations: "f32",
+        maxModelLen: 512,
+        ...options,
+      });
       runs.push((await model.forward(long)).logits!);
       await model.close();
     }
