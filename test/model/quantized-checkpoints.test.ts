@@ -10,8 +10,8 @@ import { goldenPath } from "../paths.ts";
 
 /** Largest share by which memory may exceed the file's tensors: paddings, norms as f32, FP8's scales for each row. */
 const MORE = 1.12;
-/** int8 activations err by up to a 254th of a group's largest value: about 1% of the logits' deviation was measured. */
-const INT8_ERROR = 0.05;
+/** The largest error among some 10,000 logits of a random model, in their deviations: 0.15 and 0.13 were measured. */
+const INT8_ERROR = 0.3;
 
 const same = (a: Float32Array, b: Float32Array) => Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
 
