@@ -72,8 +72,8 @@ export function toApiError(error: unknown, prompt = "messages", constraint?: str
     const { code, message, cause } = error;
     // Messages of the package begin with what is wrong.
     const [named] = /^(?:messages|tools)(?:\[\d+\]|\.\w+)*/.exec(message) ?? [];
-    if (code === "ARGUMENT" && message.startsWith("constraint"))
-      return new ApiError(400, message, { param: constraint, code: "unsupported_constraint", cause });
+    // GRAMMAR_UNSUPPORTED, GRAMMAR_SYNTAX, GRAMMAR_EMPTY, GRAMMAR_LIMIT: by keyword and place
+    if (code.startsWith("GRAMMAR_")) return new ApiError(400, message, { param: constraint, code: code.toLowerCase(), cause });
     if (code === "ARGUMENT") return new ApiError(400, message, { param: named ?? prompt, code: "invalid_value", cause });
     if (code === "CHAT_TEMPLATE") return new ApiError(400, message, { param: prompt, code: "chat_template", cause });
     if (code === "CONTEXT_FULL") return new ApiError(400, message, { param: prompt, code: "context_length_exceeded", cause });

@@ -17,12 +17,10 @@ export interface Engine {
 
 const folder = join(root, "test", "runtimes");
 const modules = join(folder, "node_modules");
-const marker = join(modules, ".installed"); // the hash of the lock file, written when all is in place
-const lock = join(root, "build", "runtimes.lock");
 
 /** @param readable folders that a program may read; Deno allows nothing else (no network, no environment, no writing) */
 export async function engines(readable: readonly string[]): Promise<Engine[]> {
-  await install();
+  await install("runtimes");
   const locked: Record<string, { version: string }> = JSON.parse(
     readFileSync(join(folder, "package-lock.json"), "utf8"),
   ).packages;
@@ -46,19 +44,24 @@ export function runOn(engine: Engine, program: readonly string[], cwd: string): 
   return stdout;
 }
 
-/** Two test files may want the engines at once: one installs, the other waits. */
-async function install(): Promise<void> {
+/**
+ * Installs what package-lock.json of a folder in test/ says, once. Two test files may want it at once: one installs, the other waits.
+ */
+export async function install(name: string): Promise<void> {
+  const folder = join(root, "test", name);
+  const marker = join(folder, "node_modules", ".installed"); // the hash of the lock file, written when all is in place
+  const lock = join(root, "build", `${name}.lock`);
   const wanted = createHash("sha256")
     .update(readFileSync(join(folder, "package-lock.json")))
     .digest("hex");
   const isInstalled = () => existsSync(marker) && readFileSync(marker, "utf8") === wanted;
   while (!isInstalled()) {
-    if (!tryLock()) {
+    if (!tryLock(lock)) {
       await new Promise((resolve) => setTimeout(resolve, 200));
       continue;
     }
     try {
-      if (!isInstalled()) npmCi(); // it may have been done just before the lock was free
+      if (!isInstalled()) npmCi(folder); // it may have been done just before the lock was free
       writeFileSync(marker, wanted);
     } finally {
       unlinkSync(lock);
@@ -66,13 +69,13 @@ async function install(): Promise<void> {
   }
 }
 
-function npmCi(): void {
+function npmCi(folder: string): void {
   const { status, stdout, stderr } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, encoding: "utf8" });
-  if (status !== 0) throw new Error(`npm ci in test/runtimes ended with ${status}\n${stdout}\n${stderr}`);
+  if (status !== 0) throw new Error(`npm ci in ${folder} ended with ${status}\n${stdout}\n${stderr}`);
 }
 
 /** The lock is a link that names its holder's process, since making one is atomic; one whose holder is gone is broken. */
-function tryLock(): boolean {
+function tryLock(lock: string): boolean {
   try {
     symlinkSync(String(process.pid), lock);
     return true;
