@@ -1,7 +1,7 @@
 /** What both answering routes do once a request is understood: take a place, ask the model, answer whole or as a stream, and let go. */
 import type { AnswerFinish } from "../chat/chat-model.ts";
 import type { Admission } from "./admission.ts";
-import { type ApiError, toApiError } from "./errors.ts";
+import { ApiError, toApiError } from "./errors.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./event-stream.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RequestRecord } from "./request-record.ts";
@@ -24,6 +24,9 @@ type AnyEvent = readonly [source: number, event: { readonly type: string } | Ans
 
 /** How long the status waits for the first event: what is wrong with a prompt is known before. */
 const FIRST_EVENT_MS = 100;
+
+/** What nginx notes for a client that closed the request. Nobody reads it but the log. */
+const CLIENT_LEFT = 499;
 
 export interface AnsweringContext {
   readonly admission: Admission;
@@ -49,8 +52,10 @@ export async function answer<Event extends AnyEvent>(
   const gone = new AbortController();
   const signal = AbortSignal.any([gone.signal, request.signal, stop]);
   const observed = () => observe(answering.events(signal), record, metrics);
-  const told = (error: unknown): ApiError =>
-    toApiError(stop.aborted ? stop.reason : error, answering.prompt, answering.constraint);
+  const told = (error: unknown): ApiError => {
+    if (request.signal.aborted) return new ApiError(CLIENT_LEFT, "the client went away", { code: "client_closed_request" });
+    return toApiError(stop.aborted ? stop.reason : error, answering.prompt, answering.constraint);
+  };
   if (!answering.stream)
     try {
       return Response.json(await answering.whole(observed()));

@@ -80,15 +80,6 @@ export const agentCases: readonly (readonly [name: string, run: Case])[] = [
     },
   ],
   [
-    "ai: an object by a schema",
-    async (setting) => {
-      const { ai, z } = setting;
-      const schema = z.object({ name: z.string().max(20), age: z.number().int().min(0).max(150) });
-      const { output } = await ai.generateText(ask(setting, { output: ai.Output.object({ schema }), maxOutputTokens: 200 }));
-      schema.parse(output);
-    },
-  ],
-  [
     "ai: an answer that is aborted",
     async (setting) => {
       const abort = new AbortController();

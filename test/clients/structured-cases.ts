@@ -1,5 +1,5 @@
 /** Answers of a given form: the helpers of the `openai` package for zod, and the fields of vLLM. */
-import { BERLIN, type Case, check, failure, GREEDY, QUESTION, type Setting, same, WEATHER } from "./client-case.ts";
+import { BERLIN, type Case, check, failure, GREEDY, MODEL, QUESTION, type Setting, same, WEATHER } from "./client-case.ts";
 
 const person = ({ z }: Setting) =>
   z.object({ name: z.string().max(20), age: z.number().int().min(0).max(150), tags: z.array(z.enum(["a", "b"])).max(2) });
@@ -135,6 +135,22 @@ export const structuredCases: readonly (readonly [name: string, run: Case])[] = 
       );
       same(error.status, 400);
       check(error.param.startsWith("response_format") && error.message.includes("unevaluatedProperties"), error.message);
+    },
+  ],
+  [
+    "ai: an object by a schema",
+    async (setting) => {
+      const { ai, z } = setting;
+      const schema = z.object({ name: z.string().max(20), age: z.number().int().min(0).max(150) });
+      const { output } = await ai.generateText({
+        model: setting.provider(MODEL),
+        prompt: "Who are you?",
+        temperature: 0,
+        maxRetries: 0,
+        output: ai.Output.object({ schema }),
+        maxOutputTokens: 200,
+      });
+      schema.parse(output);
     },
   ],
 ];
