@@ -97,6 +97,9 @@ function chooseGguf(paths: readonly string[], { repo, file, quantization }: HubI
 /** What Ollama takes too where nothing is said. */
 const DEFAULT_QUANTIZATION = "Q4_K_M";
 
+/** Whether it is what an id without a quantization means, wherever there are several. */
+export const isDefaultChoice = (path: string): boolean => endsIn(path.replace(SPLIT, ".gguf"), DEFAULT_QUANTIZATION);
+
 /** `name-Q4_K_M.gguf`, `name.Q4_K_M.gguf`, `Q4_K_M.gguf`. */
 function endsIn(path: string, quantization: string): boolean {
   const stem = path.replace(/\.gguf$/i, "").toLowerCase();

@@ -10,7 +10,7 @@ import type { CheckpointLocation } from "../formats/location.ts";
 import { INDEX_FILE } from "../formats/shards.ts";
 import type { CheckpointSource } from "../formats/source.ts";
 import type { HubCache } from "./cache.ts";
-import { chooseFiles, shardsOf } from "./choose-files.ts";
+import { chooseFiles, isDefaultChoice, shardsOf } from "./choose-files.ts";
 import { HubApi } from "./hub-api.ts";
 import { type HubId, isCommit, parseHubId } from "./hub-id.ts";
 import { pull } from "./pull.ts";
@@ -74,12 +74,17 @@ async function find(
       `${id.repo} is not in ${cache?.name ?? "any cache"}, and HF_HUB_OFFLINE is set: ${endpoint} is not asked`,
     );
   if (stream || !cache) return remote(id, settings, signal);
-  return (await pull(id, settings, { onProgress, signal })).location;
+  try {
+    return (await pull(id, settings, { onProgress, signal })).location;
+  } catch (error) {
+    if (cached && error instanceof Qwen3Error && error.code === "SOURCE_READ") return cached.location; // better than nothing
+    throw error;
+  }
 }
 
 interface Cached {
   readonly location: string | CheckpointSource;
-  /** Whether all is there that the hub usually has: without a tokenizer it may be worth to ask. */
+  /** Whether the hub could tell nothing new: without a tokenizer, or with one of several GGUF files that might be meant, it could. */
   readonly complete: boolean;
 }
 
@@ -97,7 +102,11 @@ async function inCache(id: HubId, cache: HubCache, signal: AbortSignal | undefin
       await index.close?.();
       if (!shardsOf(bytes, repo).every((shard) => paths.includes(shard))) return undefined;
     }
-    const complete = choice.main !== "" || (paths.includes("config.json") && paths.includes("tokenizer.json"));
+    const isNamed = id.file !== undefined || id.quantization !== undefined;
+    const complete =
+      choice.main === ""
+        ? paths.includes("config.json") && paths.includes("tokenizer.json")
+        : isNamed || isDefaultChoice(choice.main);
     const files = choice.main === "" ? paths : choice.files;
     return { location: cachedLocation(cache, repo, commit, files, choice.main), complete };
   } catch (error) {
