@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { type Backend, kvPageBytes } from "../../src/backend/backend.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
 import type { Build } from "../../src/backend/wasm/load.ts";
-import { createWasmBackend } from "../../src/backend/wasm/open.ts";
+import { chooseKernels, createWasmBackend, openWasmBackend } from "../../src/backend/wasm/open.ts";
 import { conformanceCases } from "./cases.ts";
 import { elementwiseCases } from "./elementwise-cases.ts";
 import { type ConformanceResult, type MakeBackend, runConformance } from "./run-cases.ts";
@@ -41,16 +41,18 @@ for (const build of ["simd", "relaxed"] as const) {
   test(`${build}: the same bits as the reference, and no stray write`, async () => {
     const module = await compiled(build);
     if (!module) return console.log(`  this engine has no ${build} build; test/runtimes has others`);
-    requireAll(await runConformance((watch) => createWasmBackend({ module }, { watch })));
+    const kernels = await chooseKernels({ module });
+    requireAll(await runConformance(async (watch) => openWasmBackend(kernels, {}, { watch })));
   });
 }
 
 test("several memories: the same bits, and no stray write", async () => {
   const module = await compiled("simd");
+  const kernels = await chooseKernels({ module: module! });
   const memories: number[] = [];
   const make: MakeBackend = async (watch) => {
     // Nothing but activations has room in the first memory, and each layer's pages are planned to fill half of one.
-    const backend = await createWasmBackend({ module: module!, instanceBytes: MEMORY_BYTES }, { watch, stepBytes: MEMORY_BYTES });
+    const backend = openWasmBackend(kernels, { instanceBytes: MEMORY_BYTES }, { watch, stepBytes: MEMORY_BYTES });
     const createKvStore = backend.createKvStore.bind(backend);
     backend.createKvStore = (shape) => {
       const store = createKvStore(shape, Math.floor((MEMORY_BYTES / 2 - 65536) / (kvPageBytes(shape) / shape.layers)));

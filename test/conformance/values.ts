@@ -41,6 +41,9 @@ const SPECIAL = [
   Number.NaN,
 ];
 
+/** 2^-149 to 2^20. */
+const POWERS = Float64Array.from({ length: 170 }, (_, i) => 2 ** (i - 149));
+
 /** Random numbers of a case: the same sequence for the same seed. */
 export class Random {
   #state: number;
@@ -63,17 +66,19 @@ export class Random {
 
   /** An integer in low..high. */
   integer(low: number, high: number): number {
-    return low + (this.word() % (high - low + 1));
+    return low + Math.floor((this.word() / 2 ** 32) * (high - low + 1)); // a remainder of large numbers takes far longer
   }
 
   value(kind: Kind): number {
-    if (kind === "special" && this.word() % this.#rarity === 0) return SPECIAL[this.integer(0, SPECIAL.length - 1)]!;
+    if (kind === "special" && (this.word() & (this.#rarity - 1)) === 0) return SPECIAL[this.integer(0, SPECIAL.length - 1)]!;
     const plain = this.word() / 2 ** 31 - 1;
-    return kind === "wide" ? plain * 2 ** this.integer(-149, 20) : plain;
+    return kind === "wide" ? plain * POWERS[this.integer(0, POWERS.length - 1)]! : plain;
   }
 
   floats(count: number, kind: Kind): Float32Array {
-    return Float32Array.from({ length: count }, () => this.value(kind));
+    const values = new Float32Array(count);
+    for (let i = 0; i < count; i++) values[i] = this.value(kind);
+    return values;
   }
 }
 
@@ -101,14 +106,19 @@ function floatRows(count: number, type: FloatType, random: Random, kind: Kind): 
   const values = random.floats(count, kind);
   if (type === "f32") return new Uint8Array(values.buffer);
   const words = new Uint32Array(values.buffer);
-  const halves = Uint16Array.from({ length: count }, (_, i) => {
-    if (type === "bf16") return words[i]! >>> 16;
-    if (kind === "plain") return f32ToF16(values[i]!);
-    const bits = random.integer(0, 0xffff); // all exponents alike, infinity and NaN rarely
-    const finite = (bits & 0x7c00) !== 0x7c00 || (kind === "special" && random.integer(0, 31) === 0);
-    return finite ? bits : bits & 0xbfff;
-  });
+  const halves = new Uint16Array(count);
+  for (let i = 0; i < count; i++) {
+    if (type === "bf16") halves[i] = words[i]! >>> 16;
+    else halves[i] = kind === "plain" ? f32ToF16(values[i]!) : randomF16(random, kind);
+  }
   return new Uint8Array(halves.buffer);
+}
+
+/** The bits of a number with any exponent; infinity and NaN are rare. */
+function randomF16(random: Random, kind: Kind): number {
+  const bits = random.integer(0, 0xffff);
+  const finite = (bits & 0x7c00) !== 0x7c00 || (kind === "special" && random.integer(0, 31) === 0);
+  return finite ? bits : bits & 0xbfff;
 }
 
 /** All codes alike, NaN among them only if special; scales of blocks of 128 rows, so that neighbours mostly have the same, and of any size. */

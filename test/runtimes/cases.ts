@@ -118,7 +118,7 @@ for (const [build, wasm] of Object.entries(BUILDS)) {
   ] as const) {
     const model = await load("weights/nano/", options);
     const name = `${build}, nano, ${JSON.stringify(options)}`;
-    await recordForward(model, name, "kvCache" in options && options.kvCache === "f32" ? 300 : 70);
+    await recordForward(model, name, "kvCache" in options && options.kvCache === "f32" ? 160 : 70);
     await recordGenerate(model, name);
     await recordChat(model, name);
     await model.close();
