@@ -1,5 +1,5 @@
 /**
- * The same weights as a GGUF file, version 3, for the peers.
+ * The same weights as a GGUF file, version 3: for the peers, and for our own reader.
  *
  * Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; names and keys of llama.cpp's `qwen3` architecture.
  */
@@ -7,15 +7,16 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { tokenizerFolder } from "./safetensors-files.ts";
 import { type Shape, type TensorSpec, tensorsOf, valuesIn } from "./shapes.ts";
-import { BLOCK, blockBytes, encodedPool, normValues, poolBytes } from "./values.ts";
+import { bytesOf, type Encoding, encodedPool, normValues, poolBytes } from "./values.ts";
 
-export type GgufQuantization = "q8_0" | "q4_0";
+export type GgufQuantization = "q8_0" | "q4_0" | "q4_k_m";
+export const GGUF_QUANTIZATIONS: readonly GgufQuantization[] = ["q8_0", "q4_0", "q4_k_m"];
 
 const ALIGNMENT = 32;
 /** Browsers read no file of 2 GB or more into one buffer; llama.cpp reads parts wherever it reads one file. */
 const PART_BYTES = 1.8e9;
-const TYPE_IDS = { f32: 0, q4_0: 2, q8_0: 8 } as const;
-const FILE_TYPES = { q8_0: 7, q4_0: 2 } as const;
+const TYPE_IDS = { f32: 0, q4_0: 2, q8_0: 8, q4_k: 12, q6_k: 14 } as const;
+const FILE_TYPES = { q8_0: 7, q4_0: 2, q4_k_m: 15 } as const;
 /** Kinds of values in the metadata. */
 const KIND = { u16: 2, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 /** Kinds of tokens. */
@@ -44,9 +45,14 @@ const padding = (bytes: number): number => (ALIGNMENT - (bytes % ALIGNMENT)) % A
 
 /** @returns the names of the files written: one, or parts as llama.cpp names them */
 export function writeGguf(folder: string, shape: Shape, quantization: GgufQuantization): string[] {
-  const tensors = tensorsOf(shape).map((spec, index) => ({ spec, index, ...sizeOf(spec, quantization) }));
+  const tensors = tensorsOf(shape).map((spec, index) => {
+    const type = typeOf(spec, quantization, shape);
+    const values = valuesIn(spec);
+    return { spec, index, type, bytes: type === "f32" ? 4 * values : bytesOf(type, values) };
+  });
   const parts = cut(tensors);
-  const pool = encodedPool(quantization);
+  const pools = new Map<Encoding, Uint8Array>();
+  for (const { type } of tensors) if (type !== "f32" && !pools.has(type)) pools.set(type, encodedPool(type));
   const metadata = [...architecture(shape, quantization), ...vocabulary(shape)];
   return parts.map((part, i) => {
     const number = (n: number) => String(n).padStart(5, "0");
@@ -56,7 +62,7 @@ export function writeGguf(folder: string, shape: Shape, quantization: GgufQuanti
       entry("split.count", "u16", int(2, parts.length)),
       entry("split.tensors.count", "i32", int(4, tensors.length)),
     ];
-    writePart(join(folder, name), [...(i === 0 ? metadata : []), ...(parts.length > 1 ? split : [])], part, pool);
+    writePart(join(folder, name), [...(i === 0 ? metadata : []), ...(parts.length > 1 ? split : [])], part, pools);
     return name;
   });
 }
@@ -65,14 +71,19 @@ interface PlacedTensor {
   readonly spec: TensorSpec;
   /** Its number among all tensors. */
   readonly index: number;
-  readonly type: keyof typeof TYPE_IDS;
+  readonly type: "f32" | (Encoding & keyof typeof TYPE_IDS);
   readonly bytes: number;
 }
 
-function sizeOf(spec: TensorSpec, quantization: GgufQuantization): Pick<PlacedTensor, "type" | "bytes"> {
-  const values = valuesIn(spec);
-  if (spec.shape.length === 1) return { type: "f32", bytes: 4 * values };
-  return { type: quantization, bytes: (values / BLOCK) * blockBytes[quantization] };
+/** Of a mix, the embedding is q6_k, and v and down in half of the layers, as llama.cpp chooses them. */
+function typeOf({ shape, ggufName }: TensorSpec, quantization: GgufQuantization, model: Shape): PlacedTensor["type"] {
+  if (shape.length === 1) return "f32";
+  if (quantization !== "q4_k_m") return quantization;
+  if (ggufName.startsWith("token_embd")) return "q6_k";
+  const [, layer = "", part] = ggufName.split(".");
+  if (part !== "attn_v" && part !== "ffn_down") return "q4_k";
+  const [i, eighth] = [Number(layer), Math.floor(model.num_hidden_layers / 8)];
+  return i < eighth || i >= model.num_hidden_layers - 1 - eighth || (i - eighth) % 3 === 2 ? "q6_k" : "q4_k";
 }
 
 function cut(tensors: readonly PlacedTensor[]): PlacedTensor[][] {
@@ -145,7 +156,12 @@ function vocabulary({ vocab_size }: Shape): Buffer[] {
   ];
 }
 
-function writePart(path: string, metadata: readonly Buffer[], tensors: readonly PlacedTensor[], pool: Uint8Array): void {
+function writePart(
+  path: string,
+  metadata: readonly Buffer[],
+  tensors: readonly PlacedTensor[],
+  pools: ReadonlyMap<Encoding, Uint8Array>,
+): void {
   const infos: Buffer[] = [];
   let offset = 0;
   for (const { spec, type, bytes } of tensors) {
@@ -162,7 +178,8 @@ function writePart(path: string, metadata: readonly Buffer[], tensors: readonly 
     writeSync(file, Buffer.alloc(padding(header.length)));
     for (const { spec, index, type, bytes } of tensors) {
       const values = valuesIn(spec);
-      const pieces = type === "f32" ? [new Uint8Array(normValues(values, index).buffer)] : poolBytes(pool, type, values, index);
+      const pieces =
+        type === "f32" ? [new Uint8Array(normValues(values, index).buffer)] : poolBytes(pools.get(type)!, type, values, index);
       for (const piece of pieces) writeSync(file, piece);
       writeSync(file, Buffer.alloc(padding(bytes)));
     }

@@ -6,15 +6,28 @@
  * width begins where another one did. Each tensor enters the pool at a place of its own, the same in every format, so that the files
  * of all formats hold the same weights.
  */
+import { q4k, q6k, SUPER_BLOCK } from "./k-blocks.ts";
 
-export const BLOCK = 32;
+const BLOCK = 32;
 const BLOCKS = 99_991; // prime
+const SUPER_BLOCKS = 12_497; // prime; as many values, nearly
 const STEP = 7_919; // from one tensor's place to the next
 const DEVIATION = 0.02;
 
-export type Encoding = "bf16" | "q8_0" | "q4_0";
-/** Bytes of a block of 32 values. */
-export const blockBytes: Readonly<Record<Encoding, number>> = { bf16: 64, q8_0: 34, q4_0: 18 };
+export type Encoding = "bf16" | "q8_0" | "q4_0" | "q4_k" | "q6_k";
+/** Values of a block, and its bytes. */
+const BLOCK_SIZES: Readonly<Record<Encoding, { readonly values: number; readonly bytes: number }>> = {
+  bf16: { values: BLOCK, bytes: 64 },
+  q8_0: { values: BLOCK, bytes: 34 },
+  q4_0: { values: BLOCK, bytes: 18 },
+  q4_k: { values: SUPER_BLOCK, bytes: 144 },
+  q6_k: { values: SUPER_BLOCK, bytes: 210 },
+};
+
+export function bytesOf(encoding: Encoding, values: number): number {
+  const block = BLOCK_SIZES[encoding];
+  return (values / block.values) * block.bytes;
+}
 
 /** Uniform in 0..1, 0 left out; xorshift32. */
 function uniform(seed: number): () => number {
@@ -44,26 +57,28 @@ function gaussians(length: number, seed: number): Float32Array {
 export const normValues = (length: number, tensor: number): Float32Array =>
   gaussians(length, 1 + tensor).map((value) => 1 + DEVIATION * value);
 
+/** Blocks of the pool. */
+function blocksIn(encoding: Encoding): number {
+  return BLOCK_SIZES[encoding].values === BLOCK ? BLOCKS : SUPER_BLOCKS;
+}
+
 /** The pool in one encoding. */
 export function encodedPool(encoding: Encoding): Uint8Array {
   const values = gaussians(BLOCKS * BLOCK, 0x12345678).map((value) => value * DEVIATION);
   if (encoding === "bf16") return bf16(values);
-  const size = blockBytes[encoding];
-  const pool = new Uint8Array(BLOCKS * size);
-  for (let b = 0; b < BLOCKS; b++) {
-    const block = values.subarray(b * BLOCK, (b + 1) * BLOCK);
-    const out = pool.subarray(b * size, (b + 1) * size);
-    if (encoding === "q8_0") q8(block, out);
-    else q4(block, out);
-  }
+  const size = BLOCK_SIZES[encoding];
+  const encode = { q8_0: q8, q4_0: q4, q4_k: q4k, q6_k: q6k }[encoding];
+  const blocks = blocksIn(encoding);
+  const pool = new Uint8Array(blocks * size.bytes);
+  for (let b = 0; b < blocks; b++)
+    encode(values.subarray(b * size.values, (b + 1) * size.values), pool.subarray(b * size.bytes, (b + 1) * size.bytes));
   return pool;
 }
 
 /** The pool's bytes from the tensor's place on, round and round, in pieces of at most one pool. */
 export function* poolBytes(pool: Uint8Array, encoding: Encoding, values: number, tensor: number): Generator<Uint8Array> {
-  const size = blockBytes[encoding];
-  let left = (values / BLOCK) * size;
-  for (let at = ((tensor * STEP) % BLOCKS) * size; left > 0; at = 0) {
+  let left = bytesOf(encoding, values);
+  for (let at = ((tensor * STEP) % blocksIn(encoding)) * BLOCK_SIZES[encoding].bytes; left > 0; at = 0) {
     const piece = pool.subarray(at, Math.min(pool.length, at + left));
     left -= piece.length;
     yield piece;
