@@ -2,6 +2,7 @@
 import type { KvType } from "../backend/backend.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
+import { type EncodingCost, encodingCosts } from "../engine/encoding-costs.ts";
 import { planOptions } from "../engine/model-options.ts";
 import { type MemoryPlan, memoryPlan } from "../engine/plan.ts";
 import { tokenizerOrReason } from "../engine/tokenizer-files.ts";
@@ -20,6 +21,8 @@ export interface Info {
   readonly parameters: number;
   readonly tensors: number;
   readonly dtypes: readonly string[];
+  /** What matrices take, by how they are stored. */
+  readonly encodings: readonly EncodingCost[];
   readonly storedBytes: number;
   readonly tokenizer: { readonly tokens: number } | null;
   /** Why the one that is there cannot be used. */
@@ -64,6 +67,7 @@ export async function checkpointInfo(checkpoint: Checkpoint, values: InfoValues)
     parameters: stored.reduce((sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1), 0),
     tensors: tensors.size,
     dtypes: [...new Set(stored.map(({ encoding }) => encodingName(encoding)))],
+    encodings: encodingCosts(checkpoint, await planOptions(checkpoint, toModelOptions(values))),
     storedBytes: checkpoint.tensorBytes,
     tokenizer: tokenizer ? { tokens: tokenizer.vocabSize } : null,
     ...(found instanceof Qwen3Error && found.code === "TOKENIZER_FILE" && { tokenizerProblem: found.message }),

@@ -17,15 +17,15 @@ export const modelOptions = {
   backend: choice(["wasm", "reference"], "What computes: WebAssembly, or plain TypeScript (slow). Default: wasm."),
   weights: choice(
     ["auto", "f32", "bf16", "f16", "int8", "int4"],
-    "What weights become while they load; auto keeps the stored type. Default: auto.",
+    "What weights become while they load; auto keeps what is stored. Default: auto.",
   ),
   activations: choice(
     ["int8", "f32"],
-    "What int8 and int4 weights are multiplied with: f32 is nearer to the unquantized model, and slow. Default: int8.",
+    "What quantized weights are multiplied with: f32 is nearer to the unquantized model, and slow. Default: int8.",
   ),
   "kv-cache": choice(
     ["f32", "f16", "int8"],
-    "Type of the cached keys and values. Default: int8 with int8 or int4 weights, else f16.",
+    "Type of the cached keys and values. Default: int8 with quantized weights, else f16.",
   ),
   "max-model-len": integerOr(
     "auto",

@@ -47,8 +47,17 @@ function weightRows(info: Info): Row[] {
   return [
     ["parameters", grouped(info.parameters)],
     ["tensors", `${info.tensors} of ${info.dtypes.join(", ")}, ${formatBytes(info.storedBytes)}`],
+    ...info.encodings.map(({ encoding, matrices, storedBits, heldBits }): Row => {
+      const many = `${matrices} ${matrices === 1 ? "matrix" : "matrices"}`;
+      return [encoding, `${many}: ${bits(storedBits)} bits a weight in the file, ${bits(heldBits)} in memory`];
+    }),
     ["tokenizer", info.tokenizer ? `${grouped(info.tokenizer.tokens)} tokens` : noTokenizer(info)],
   ];
+}
+
+/** "4.5", "8.5625". */
+function bits(value: number): string {
+  return String(Number(value.toFixed(4)));
 }
 
 function noTokenizer({ tokenizerProblem: problem }: Info): string {

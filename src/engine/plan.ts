@@ -9,6 +9,7 @@ import { matrixBytes } from "../backend/wasm/matrix.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { ModelConfig } from "../formats/config.ts";
+import type { Encoding } from "../formats/encoding.ts";
 import { type WeightType, weightFormat } from "../model/weight-format.ts";
 
 /** Rows of hidden states that are turned into logits at once: 32 * 151,936 * 4 bytes are 19 MB. */
@@ -159,14 +160,24 @@ function defaultThreads(checkpoint: Pick<Checkpoint, "config" | "tensors">, opti
 }
 
 /** Matrices are shared out among threads, vectors are in each. */
-function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, { backend, weights }: PlanOptions, threads: number): number {
+function weightsIn({ tensors }: Pick<Checkpoint, "tensors">, options: PlanOptions, threads: number): number {
   let bytes = 0;
   for (const { shape, encoding } of tensors.values()) {
     const [rows = 0, cols] = shape;
     if (cols === undefined) bytes += rows * 4 * threads;
-    else bytes += backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(encoding, { weights }));
+    else bytes += heldBytes(rows, cols, encoding, options);
   }
   return bytes;
+}
+
+/** Bytes of one matrix in memory. */
+export function heldBytes(
+  rows: number,
+  cols: number,
+  encoding: Encoding,
+  { backend, weights }: Pick<PlanOptions, "backend" | "weights">,
+): number {
+  return backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(encoding, { weights }));
 }
 
 /**

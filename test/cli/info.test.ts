@@ -64,6 +64,8 @@ test("nano, as data", async () => {
   assert.is(nano.parameters, 4_820_352);
   assert.equal(nano.dtypes, ["bf16"]);
   assert.is(nano.storedBytes, 2 * 4_820_352);
+  const weights = 4_820_352 - 5 * (2 * 256 + 2 * 64) - 256;
+  assert.equal(nano.encodings, [{ encoding: "bf16", matrices: 36, weights, storedBits: 16, heldBits: 16 }]);
   assert.equal(nano.tokenizer, { tokens: 4096 });
   assert.is(nano.architecture.num_hidden_layers, 5);
   assert.is(nano.architecture.max_position_embeddings, 4096);
@@ -101,6 +103,7 @@ test("nano, for people", async () => {
   for (const line of [
     /^ {2}parameters +4,820,352$/m,
     /^ {2}tensors +\d+ of bf16, 9\.19 MiB$/m,
+    /^ {2}bf16 +36 matrices: 16 bits a weight in the file, 16 in memory$/m,
     /^ {2}tokenizer +4,096 tokens$/m,
     /^ {2}attention +6 query heads of 64, 2 key-value heads \(q is 384 wide\)$/m,
     /^ {2}rope +rope_type "default", rope_theta 10,000$/m,
@@ -113,6 +116,21 @@ test("nano, for people", async () => {
   ])
     assert.match(stdout, line);
   assert.not.match(stdout, "\x1b");
+});
+
+test("a quantized checkpoint: what each type takes, in the file and in memory", async () => {
+  const model = goldenPath("gguf-q4_k_m", "model.gguf");
+  const { encodings, dtypes, memory } = await info("--model", model);
+  const costs = encodings.map(({ encoding, storedBits, heldBits }) => [encoding, storedBits, heldBits]);
+  assert.equal(costs, [["q4_k", 4.5, 4.625], ["q6_k", 6.5625, 8.5625]]); // biome-ignore format: a table
+  assert.equal([...dtypes].sort(), ["f32", "q4_k", "q6_k"]);
+  assert.equal([memory.weights, memory.kvCache], ["auto", "int8"]);
+  assert.equal(
+    (await info("--model", model, "--weights", "int4")).encodings.map(({ heldBits }) => heldBits),
+    [4.5, 4.5],
+  );
+  const { stdout } = await qwen3(["info", "--model", model]);
+  assert.match(stdout, /^ {2}q4_k +\d+ matrices: 4\.5 bits a weight in the file, 4\.625 in memory$/m);
 });
 
 test("what weights become while they load is what the plan counts", async () => {
