@@ -24,6 +24,10 @@ export type ErrorCode =
   | "QUEUE_FULL" // more requests wait than may
   | "BACKEND_UNAVAILABLE" // the host lacks what a backend needs, or a probe found it computing wrongly
   | "BACKEND_LOST" // a thread that computes has died; the model can only be closed
+  | "GRAMMAR_SYNTAX" // no JSON schema, or no regular expression
+  | "GRAMMAR_UNSUPPORTED" // a keyword, format or operator that cannot be enforced
+  | "GRAMMAR_LIMIT" // a schema or pattern that is too large to compile
+  | "GRAMMAR_EMPTY" // no text at all fits
   | "SAMPLER_LOGITS" // logits that cannot be sampled from: NaN, or everything masked
   | "CLOSED"; // the model or cache was closed
 

@@ -1,0 +1,116 @@
+/** Machines for what is read byte by byte and has no parts: words such as `true`, numbers, fixed texts. */
+import { LIMITS, tooLarge, type Work } from "./limits.ts";
+import { DEAD, END, type Machine, plain } from "./machine.ts";
+
+/** How the states of such a machine are found: as keys, each with what follows by byte. */
+export interface ByteExploration<State> {
+  readonly start: State;
+  /** The bytes that occur at all. */
+  readonly bytes: readonly number[];
+  key(state: State): string;
+  next(state: State, byte: number): State | undefined;
+  accepts(state: State): boolean;
+}
+
+/** A table of transitions; ends are told apart by what may follow: nothing does after `true`, a digit may after `12`. */
+export class ByteMachine implements Machine {
+  readonly start: number = 0;
+  readonly spaced = plain.spaced;
+  readonly expects = plain.expects;
+  readonly after = plain.after;
+  readonly label = plain.label;
+  readonly #columns: Int8Array;
+  readonly #width: number;
+  readonly #table: Int32Array;
+  readonly #accepts: Uint8Array;
+
+  constructor(columns: Int8Array, width: number, table: Int32Array, accepts: Uint8Array) {
+    this.#columns = columns;
+    this.#width = width;
+    this.#table = table;
+    this.#accepts = accepts;
+  }
+
+  next(state: number, byte: number): number {
+    const column = this.#columns[byte]!;
+    return column < 0 ? DEAD : this.#table[state * this.#width + column]!;
+  }
+
+  mayEnd(state: number): boolean {
+    return this.#accepts[state] === 1;
+  }
+}
+
+/** @returns undefined if no text fits */
+export function byteMachine<State>(exploration: ByteExploration<State>, work: Work, where: string): ByteMachine | undefined {
+  const { start, bytes, key, next, accepts } = exploration;
+  const states = [start];
+  const numbers = new Map([[key(start), 0]]);
+  const rows: number[][] = [];
+  for (let i = 0; i < states.length; i++) {
+    work.spend(bytes.length, where);
+    rows.push(
+      bytes.map((byte) => {
+        const target = next(states[i]!, byte);
+        if (target === undefined) return DEAD;
+        const name = key(target);
+        if (!numbers.has(name)) numbers.set(name, states.push(target) - 1);
+        return numbers.get(name)!;
+      }),
+    );
+    if (states.length > LIMITS.automatonStates) tooLarge(where, `an automaton of more than ${LIMITS.automatonStates} states`);
+  }
+  const accepting = Uint8Array.from(states, (state) => Number(accepts(state)));
+  return assemble(bytes, rows, accepting);
+}
+
+/** The table without states that cannot reach an end; one that ends and cannot go on is END, so that nothing waits there. */
+function assemble(bytes: readonly number[], rows: readonly number[][], accepting: Uint8Array): ByteMachine | undefined {
+  const alive = Uint8Array.from(accepting);
+  const sources: number[][] = rows.map(() => []);
+  rows.forEach((row, from) => {
+    for (const to of row) if (to !== DEAD) sources[to]!.push(from);
+  });
+  const queue = [...rows.keys()].filter((state) => alive[state]);
+  for (let state = queue.pop(); state !== undefined; state = queue.pop())
+    for (const from of sources[state]!)
+      if (!alive[from]) {
+        alive[from] = 1;
+        queue.push(from);
+      }
+  if (!alive[0]) return undefined;
+  const goesOn = rows.map((row) => row.some((to) => to !== DEAD && alive[to]));
+  const columns = new Int8Array(256).fill(-1);
+  bytes.forEach((byte, column) => {
+    columns[byte] = column;
+  });
+  const table = new Int32Array(rows.length * bytes.length);
+  rows.forEach((row, from) => {
+    row.forEach((to, column) => {
+      const target = to === DEAD || !alive[to] ? DEAD : accepting[to] && !goesOn[to] ? END : to;
+      table[from * bytes.length + column] = target;
+    });
+  });
+  return new ByteMachine(columns, bytes.length, table, accepting);
+}
+
+/** One of several words of ASCII. */
+export function wordMachine(words: readonly string[], work: Work, where: string): ByteMachine | undefined {
+  const whole = new Set(words);
+  const prefixes = new Set(words.flatMap((word) => [...word].map((_, i) => word.slice(0, i + 1))));
+  const bytes = [...new Set(words.join(""))].map((c) => c.charCodeAt(0));
+  return byteMachine<string>(
+    {
+      start: "",
+      bytes,
+      key: (prefix) => prefix,
+      next(prefix, byte) {
+        const longer = prefix + String.fromCharCode(byte);
+        return prefixes.has(longer) ? longer : undefined;
+      },
+      accepts: (prefix) => whole.has(prefix),
+    },
+    work,
+    where,
+  );
+}
