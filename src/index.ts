@@ -20,6 +20,8 @@ export type { GeneratedPart, GenerationResult, TextGenerateOptions } from "./eng
 export type { GenerationConfig, ModelConfig } from "./formats/config.ts";
 export type { CheckpointLocation } from "./formats/location.ts";
 export { type ByteSource, blobSource, bytesSource, type CheckpointSource, memoryFolder } from "./formats/source.ts";
+export type { Grammar, Reasoning } from "./grammar/compile.ts";
+export type { GrammarSpec } from "./grammar/grammar-spec.ts";
 export type { CachedModel, CachedRevision, HubCache } from "./hub/cache.ts";
 export { cachedModels, pullModel, removeModel } from "./hub/models.ts";
 export type { Pulled, PullOptions, PullProgress } from "./hub/pull.ts";

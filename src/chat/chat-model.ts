@@ -3,6 +3,7 @@
  * that asks another machine needs nothing but this. No tensor, cache or thread shows here, and every answer is one sequence: several
  * answers to one prompt are several calls, told apart by `choice`.
  */
+import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 import type { SamplingOptions } from "../sampler/params.ts";
 import type { AssistantPart } from "../text/assistant-parser.ts";
 import type { ChatMessage, Tool } from "../text/messages.ts";
@@ -99,18 +100,7 @@ export interface TokenizeOptions {
 }
 
 /** What an answer has to look like. */
-export type ConstraintSpec =
-  | { readonly type: "json_object" }
-  | { readonly type: "json_schema"; readonly schema: unknown }
-  | { readonly type: "regex"; readonly pattern: string }
-  | { readonly type: "choice"; readonly choices: readonly string[] }
-  | {
-      /** "auto" leaves it to the model whether to call, but not how; a name asks for that function. */
-      readonly type: "tool_calls";
-      readonly tools: readonly Tool[];
-      readonly choice: "auto" | "required" | { readonly name: string };
-      readonly parallel: boolean;
-    };
+export type ConstraintSpec = GrammarSpec;
 
 export interface AnswerToken {
   readonly id: number;

@@ -12,12 +12,19 @@ import {
 } from "../engine/generate.ts";
 import type { LocalModel } from "../engine/local-model.ts";
 import { PartStream } from "../engine/part-stream.ts";
+import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 import { AssistantParser, type AssistantPart, startsInReasoning, type WholeToolCall } from "../text/assistant-parser.ts";
 import type { ChatMessage } from "../text/messages.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { ChatTemplateOptions } from "../text/tokenizer.ts";
+import type { ResponseFormats } from "./response-format.ts";
 
 export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
+  /**
+   * What the answer has to look like: JSON by a schema, a pattern, one of several texts, tool calls. Reasoning that the prompt has begun comes
+   * before it, and with `enable_thinking: true` in `kwargs` reasoning may. What cannot be enforced is refused: GRAMMAR_UNSUPPORTED, by name.
+   */
+  readonly responseFormat?: GrammarSpec | undefined;
   /** Also a part for each sampled token, control tokens included, before the parts that it completes. Default false. */
   readonly tokens?: boolean | undefined;
   /** Whether tool calls are told from text. Default true. */
@@ -62,9 +69,12 @@ export function chat(
   model: LocalModel,
   messages: readonly ChatMessage[],
   options: ChatOptions,
+  formats: ResponseFormats,
 ): PartStream<ChatPart, ChatResult> {
   const ids = encodeChat(model, messages, options);
-  const batch = new Batch(model, [ids], options);
+  const mayReason = options.kwargs?.enable_thinking === true ? "optional" : "none";
+  const reasoning = startsInReasoning(ids, model.tokenizer) ? "open" : mayReason;
+  const batch = new Batch(model, [ids], formats.apply(options, options.responseFormat, reasoning));
   const sequence = batch.sequences[0]!;
   const parser = newParser(model, ids, messages, options);
   const said: AssistantPart[] = [];

@@ -1,5 +1,4 @@
 /** A loaded checkpoint as a `ChatModel`. */
-import { Qwen3Error } from "../core/errors.ts";
 import type { GenerateOptions, SampledToken, Timings, Usage } from "../engine/generate.ts";
 import type { LocalModel } from "../engine/local-model.ts";
 import type { SequenceCache } from "../engine/sequence-cache.ts";
@@ -22,26 +21,30 @@ import type {
 } from "./chat-model.ts";
 import { Movement } from "./movement.ts";
 import { promptLogprobs } from "./prompt-logprobs.ts";
+import { ResponseFormats } from "./response-format.ts";
 
 export class LocalChatModel implements ChatModel {
   readonly info: ChatModelInfo;
   readonly #model: LocalModel;
+  readonly #formats: ResponseFormats;
   readonly #movement = new Movement();
   /** One prompt is scored at a time: logits of all its tokens take room. */
   readonly #scoring = new StepQueue();
   #promptTokens = 0;
   #cachedTokens = 0;
 
-  constructor(model: LocalModel) {
+  constructor(model: LocalModel, formats = new ResponseFormats(model)) {
     const { name, config, plan } = model;
     this.info = { name: folderOf(name), maxModelLen: plan.maxModelLen, vocabSize: config.vocab_size };
     this.#model = model;
+    this.#formats = formats;
   }
 
   async *chat(request: ChatRequest): AsyncGenerator<ChatEvent, void> {
     const { messages, toolCalls, parallelToolCalls, callId } = request;
-    const answering = { toolCalls, parallelToolCalls, callId, tokens: true };
-    const parts = chat(this.#model, messages, { ...toTemplate(request), ...this.#options(request), ...answering });
+    const answering = { toolCalls, parallelToolCalls, callId, tokens: true, responseFormat: request.constraint };
+    const options = { ...toTemplate(request), ...this.#options(request), ...answering };
+    const parts = chat(this.#model, messages, options, this.#formats);
     const moving = this.#movement.watch(parts);
     for await (const part of moving) {
       if (part.type === "token") yield { type: "token", token: toToken(part.token) };
@@ -52,7 +55,8 @@ export class LocalChatModel implements ChatModel {
 
   async *complete(request: CompletionRequest): AsyncGenerator<CompletionEvent, void> {
     const { promptIds, promptLogprobs: top, signal } = request;
-    const options = { ...this.#options(request), skipSpecialTokens: !request.specialTokens };
+    const plain = { ...this.#options(request), skipSpecialTokens: !request.specialTokens };
+    const options = this.#formats.apply(plain, request.constraint);
     let cache: SequenceCache | undefined;
     try {
       if (top !== undefined) {
@@ -109,8 +113,7 @@ export class LocalChatModel implements ChatModel {
   }
 
   #options(request: AnswerOptions): GenerateOptions {
-    const { sampling, maxNewTokens, minNewTokens, stop, stopTokenIds, ignoreEos, logprobs, choice, constraint, signal } = request;
-    if (constraint) throw new Qwen3Error("ARGUMENT", `constraint: ${constraint.type} is not supported`);
+    const { sampling, maxNewTokens, minNewTokens, stop, stopTokenIds, ignoreEos, logprobs, choice, signal } = request;
     const limits = { maxNewTokens, minNewTokens, stop, stopTokenIds, ignoreEos };
     const onPromptProgress = () => this.#movement.moved();
     return { ...sampling, ...limits, logprobs, choice, signal, timings: true, onPromptProgress };

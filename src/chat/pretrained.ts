@@ -11,11 +11,14 @@ import type { SequenceCache } from "../engine/sequence-cache.ts";
 import { type GeneratedPart, type GenerationResult, generateText, type TextGenerateOptions } from "../engine/text-generation.ts";
 import type { GenerationConfig, ModelConfig } from "../formats/config.ts";
 import type { CheckpointLocation } from "../formats/location.ts";
+import type { Grammar } from "../grammar/compile.ts";
+import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 import type { ChatMessage } from "../text/messages.ts";
 import type { ChatTemplateOptions, Tokenizer } from "../text/tokenizer.ts";
 import { type ChatOptions, type ChatPart, type ChatResult, chat, encodeChat } from "./chat.ts";
 import type { ChatModel } from "./chat-model.ts";
 import { LocalChatModel } from "./local-chat-model.ts";
+import { ResponseFormats } from "./response-format.ts";
 
 /**
  * A Qwen3 checkpoint, ready to run.
@@ -31,9 +34,11 @@ import { LocalChatModel } from "./local-chat-model.ts";
  */
 export class Qwen3 {
   readonly #model: LocalModel;
+  readonly #formats: ResponseFormats;
 
   private constructor(model: LocalModel) {
     this.#model = model;
+    this.#formats = new ResponseFormats(model);
   }
 
   /**
@@ -108,7 +113,15 @@ export class Qwen3 {
 
   /** Answers a conversation; `<think>` blocks come as `reasoning` parts, tool calls whole, a `finish` part last. */
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): PartStream<ChatPart, ChatResult> {
-    return chat(this.#model, messages, options);
+    return chat(this.#model, messages, options, this.#formats);
+  }
+
+  /**
+   * A form for answers, for `generate`: `{ constraint: () => grammar.newConstraint(model.generationConfig.eos_token_id) }`. `chat` takes
+   * `responseFormat` instead. Errors: GRAMMAR_UNSUPPORTED, GRAMMAR_SYNTAX, GRAMMAR_EMPTY, GRAMMAR_LIMIT.
+   */
+  compileGrammar(spec: GrammarSpec): Grammar {
+    return this.#formats.compile(spec);
   }
 
   /** Exactly the ids that `chat` feeds: text of users and tools never becomes a control token. */
@@ -118,7 +131,7 @@ export class Qwen3 {
 
   /** This model as a server takes it: `createServer(model.chatModel())` of `qwen3.ts/server`. */
   chatModel(): ChatModel {
-    return new LocalChatModel(this.#model);
+    return new LocalChatModel(this.#model, this.#formats);
   }
 
   /** Frees weights and caches. Safe to call twice. */

@@ -71,7 +71,11 @@ export interface Exploration<State> {
 }
 
 /** Builds the automaton of all states that can be reached, and from which an end can be. */
-export function explore<State>({ alphabet, start, key, next, label }: Exploration<State>, work: Work, where: string): CharAutomaton {
+export function explore<State>(
+  { alphabet, start, key, next, label }: Exploration<State>,
+  work: Work,
+  where: string,
+): CharAutomaton {
   const { size, starts, classes } = alphabet;
   const samples = Array.from({ length: size }, (_, symbol) => starts[classes.indexOf(symbol)]!);
   const states: State[] = start === undefined ? [] : [start];

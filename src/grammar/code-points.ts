@@ -31,8 +31,14 @@ export function complement(set: CodePoints): CodePoints {
 }
 
 export function has(set: CodePoints, codePoint: number): boolean {
-  for (let i = 0; i < set.length; i += 2) if (codePoint <= set[i + 1]!) return codePoint >= set[i]!;
-  return false;
+  let low = 0;
+  let high = set.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (codePoint > set[2 * middle + 1]!) low = middle + 1;
+    else high = middle;
+  }
+  return low < set.length / 2 && codePoint >= set[2 * low]!;
 }
 
 function withoutSurrogates(ranges: readonly number[]): CodePoints {

@@ -3,7 +3,7 @@ import { Qwen3Error } from "../core/errors.ts";
 import { ANY } from "./code-points.ts";
 import { GrammarConstraint } from "./constraint.ts";
 import { Cursor, Waiting } from "./cursor.ts";
-import { checkStopIds, type Compiled, GrammarParts, type Shared } from "./grammar-parts.ts";
+import { type Compiled, checkStopIds, GrammarParts, type Shared } from "./grammar-parts.ts";
 import type { GrammarSpec } from "./grammar-spec.ts";
 import type { Growth } from "./machine.ts";
 import { StringMachine } from "./string-machine.ts";
@@ -81,7 +81,10 @@ export class GrammarCompiler {
         const { program, starts } = built.compiled;
         const state = { none: starts.answer, open: starts.reasoning, optional: starts.either }[reasoning];
         if (state === undefined) throw new Qwen3Error("ARGUMENT", `reasoning is ${reasoning}; allowed: none, open, optional`);
-        return new GrammarConstraint({ program, masks, vocabulary, stopIds: ids }, new Cursor({ machine: program, state }, built.base));
+        return new GrammarConstraint(
+          { program, masks, vocabulary, stopIds: ids },
+          new Cursor({ machine: program, state }, built.base),
+        );
       },
     };
   }

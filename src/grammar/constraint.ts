@@ -46,6 +46,11 @@ export class GrammarConstraint implements TokenConstraint {
     return this.#here().final;
   }
 
+  /** Transitions that reading the answer so far took. */
+  get steps(): number {
+    return this.#cursor.steps;
+  }
+
   accept(id: number): void {
     if (this.#ended || !this.#allows(id)) {
       if (this.#isStop(id)) {

@@ -1,8 +1,9 @@
 /** The program of each kind of grammar, with what may stand before it: reasoning. */
 import { Qwen3Error } from "../core/errors.ts";
+import { shown } from "../formats/json.ts";
 import { describe, wellFormed } from "../text/json-data.ts";
 import { checkTools, type FunctionTool, type Tool } from "../text/messages.ts";
-import { texts, DEAD as NONE } from "./char-automaton.ts";
+import { DEAD as NONE, texts } from "./char-automaton.ts";
 import type { GrammarSpec } from "./grammar-spec.ts";
 import { LIMITS, malformed, tooLarge, unsatisfiable, unsupported, Work } from "./limits.ts";
 import type { Growth, Machine, Start } from "./machine.ts";
@@ -59,7 +60,10 @@ export class GrammarParts {
       ...states,
       { free: true, tokens: new Map(closing === undefined ? [] : [[closing, between]]) },
       { expects: startOf(breaks), next: 0 },
-      { ...states[0], tokens: new Map([...(states[0]!.tokens ?? []), ...(opening === undefined ? [] : [[opening, reasoning] as const])]) },
+      {
+        ...states[0],
+        tokens: new Map([...(states[0]!.tokens ?? []), ...(opening === undefined ? [] : [[opening, reasoning] as const])]),
+      },
     ];
     return { program: new Program(all, 0), starts: { answer: 0, reasoning, either } };
   }
@@ -79,7 +83,7 @@ export class GrammarParts {
       case "tool_calls":
         return this.#toolCalls(spec);
       default:
-        return unsupported("grammar", `${describe((spec as { type: unknown }).type)} is no type of grammar`);
+        return unsupported("grammar", `${shown((spec as { type: unknown }).type)} is no type of grammar`);
     }
   }
 
@@ -101,8 +105,13 @@ export class GrammarParts {
       malformed("choice", "the choices must be an array of strings, not empty");
     const length = choices.reduce((sum, choice) => sum + choice.length, 0);
     if (choices.length > LIMITS.choices || length > LIMITS.choicesLength)
-      tooLarge("choice", `${choices.length} choices of ${length} characters; at most ${LIMITS.choices} of ${LIMITS.choicesLength} are allowed`);
-    return startOf(new StringMachine(texts([...new Set(choices.map((choice) => wellFormed(choice)))], NONE, this.#work, "choice"), false));
+      tooLarge(
+        "choice",
+        `${choices.length} choices of ${length} characters; at most ${LIMITS.choices} of ${LIMITS.choicesLength} are allowed`,
+      );
+    return startOf(
+      new StringMachine(texts([...new Set(choices.map((choice) => wellFormed(choice)))], NONE, this.#work, "choice"), false),
+    );
   }
 
   #toolCalls(spec: Extract<GrammarSpec, { type: "tool_calls" }>): ProgramState[] {
@@ -113,14 +122,17 @@ export class GrammarParts {
       unsupported("tool_calls", "the tokenizer has no <tool_call> and </tool_call> tokens");
     checkTools(spec.tools);
     const tools = spec.tools.map(functionOf).filter(({ name }) => typeof choice === "string" || name === choice.name);
-    if (tools.length === 0) malformed("tool_calls", typeof choice === "string" ? "there are no tools" : `no tool is called ${describe(choice.name)}`);
+    if (tools.length === 0)
+      malformed("tool_calls", typeof choice === "string" ? "there are no tools" : `no tool is called ${shown(choice.name)}`);
     const calls = tools.map((tool, i) => this.#call(tool, choice === "auto" ? tool.strict === true : tool.strict !== false, i));
     const call = new ValueType(() => calls, this.#union);
     const between = startOf(new StringMachine(texts(["\n"], NONE, this.#work, "line break"), false));
     const open: ProgramState = { tokens: new Map([[opening!, 1]]) };
     const thinking = ["<think>", "</think>"].flatMap((tag) => vocabulary.tokenToId(tag) ?? []);
     return [
-      choice === "auto" ? { free: true, final: true, tokens: new Map([[opening!, 1], ...thinking.map((id) => [id, 0] as const)]) } : open,
+      choice === "auto"
+        ? { free: true, final: true, tokens: new Map([[opening!, 1], ...thinking.map((id) => [id, 0] as const)]) }
+        : open,
       { expects: call, next: 2 },
       { tokens: new Map([[closing!, 3]]) },
       parallel ? { final: true, expects: between, next: 4 } : { final: true },

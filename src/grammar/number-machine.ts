@@ -152,7 +152,13 @@ class Side {
       return order === 0 && bound !== undefined ? orderOf(digit, bound) : order;
     });
     const remainder = (state.remainder * 10 + digit) % this.#spec.multipleOf;
-    return { ...state, digits: at + 1, scientific: state.scientific && at === 0, orders: this.#needed(orders, at === 0), remainder };
+    return {
+      ...state,
+      digits: at + 1,
+      scientific: state.scientific && at === 0,
+      orders: this.#needed(orders, at === 0),
+      remainder,
+    };
   }
 
   /** The digits before the point are all there: more or fewer of them than the bound has decide. */
@@ -198,7 +204,9 @@ class Side {
   #exponentDigit(state: State, digit: number): State | undefined {
     const next: State = { ...state, phase: "exponent", digits: state.digits + 1, exponent: state.exponent * 10 + digit };
     if (next.digits < 2) return next;
-    return this.#exponentFits(next) ? { ...next, phase: "end", digits: 0, from: 0, to: 0, exponent: 0, exponentSign: 1 } : undefined;
+    return this.#exponentFits(next)
+      ? { ...next, phase: "end", digits: 0, from: 0, to: 0, exponent: 0, exponentSign: 1 }
+      : undefined;
   }
 
   #exponentFits({ exponent, exponentSign, from, to }: State): boolean {

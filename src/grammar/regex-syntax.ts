@@ -67,10 +67,11 @@ class RegexParser {
   }
 
   #term(): Regex {
+    const isAnchor = this.#peek() === "^" || this.#peek() === "$";
     const atom = this.#atom();
     const bounds = this.#quantifier();
     if (!bounds) return atom;
-    if (atom.type === "start" || atom.type === "end") this.#fail("a quantifier behind an anchor");
+    if (isAnchor) this.#fail("a quantifier behind an anchor");
     this.#take("?");
     if (this.#quantifier()) this.#fail("two quantifiers in a row");
     return { type: "repeat", part: atom, ...bounds };
@@ -93,7 +94,8 @@ class RegexParser {
     for (let c = this.#peek(); c !== undefined && /^[0-9]$/.test(c); c = this.#peek()) digits += this.#next();
     if (digits === "") this.#fail("a number is missing behind {");
     const count = Number(digits);
-    if (count > LIMITS.patternStates) tooLarge(this.#where, `a repetition of ${digits}; at most ${LIMITS.patternStates} are allowed`);
+    if (count > LIMITS.patternStates)
+      tooLarge(this.#where, `a repetition of ${digits}; at most ${LIMITS.patternStates} are allowed`);
     return count;
   }
 
@@ -181,7 +183,8 @@ class RegexParser {
     if (!this.#take("{")) this.#fail("a { is missing behind \\p");
     let name = "";
     for (let c = this.#next(); c !== "}"; c = this.#next()) name += c;
-    const set = this.#properties.get(name) ?? property(name) ?? unsupported(this.#where, `\\p{${name.slice(0, 50)}} in a pattern`);
+    const set =
+      this.#properties.get(name) ?? property(name) ?? unsupported(this.#where, `\\p{${name.slice(0, 50)}} in a pattern`);
     this.#properties.set(name, set);
     return negated ? complement(set) : set;
   }

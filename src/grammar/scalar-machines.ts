@@ -1,7 +1,7 @@
 /** The machines of values without parts, from what a conjunction says of them. */
 import { wordMachine } from "./byte-automaton.ts";
-import { labelOf, DEAD as NONE, lengths, product, texts } from "./char-automaton.ts";
-import { BOOLEAN, type Conjunction, FRACTION, INTEGER, type NumberBound, NULL, STRING, typeOf } from "./conjunction.ts";
+import { labelOf, lengths, DEAD as NONE, product, texts } from "./char-automaton.ts";
+import { BOOLEAN, type Conjunction, FRACTION, INTEGER, NULL, type NumberBound, STRING, typeOf } from "./conjunction.ts";
 import { type Bound, halfway, shortest } from "./decimal.ts";
 import type { Work } from "./limits.ts";
 import type { Machine } from "./machine.ts";

@@ -38,7 +38,11 @@ export class SchemaDocument {
   /** The schema at `keys` below a node. */
   child(node: SchemaNode, ...keys: readonly (string | number)[]): SchemaNode {
     const value = keys.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], node.schema) as JsonValue;
-    return this.#node(value, keys.reduce<string>((pointer, key) => `${pointer}/${escaped(String(key))}`, node.pointer), node.base);
+    return this.#node(
+      value,
+      keys.reduce<string>((pointer, key) => `${pointer}/${escaped(String(key))}`, node.pointer),
+      node.base,
+    );
   }
 
   /** What `$ref` at a node means. */
@@ -46,32 +50,47 @@ export class SchemaDocument {
     const where = `${node.pointer}/$ref`;
     const target = absolute(reference, node.base) ?? malformed(where, `${JSON.stringify(reference)} is not a URI`);
     const [resource = "", fragment = ""] = target.split(/#(.*)/s);
-    const found = this.#places.get(target) ?? (fragment.startsWith("/") ? this.#follow(this.#places.get(resource), fragment, where) : undefined);
+    const found =
+      this.#places.get(target) ??
+      (fragment.startsWith("/") ? this.#follow(this.#places.get(resource), fragment, where) : undefined);
     const whole = fragment === "" ? this.#places.get(resource) : undefined;
-    return found ?? whole ?? unsupported(where, `${JSON.stringify(reference.slice(0, 200))} is not in this schema, and nothing is fetched`);
+    return (
+      found ??
+      whole ??
+      unsupported(where, `${JSON.stringify(reference.slice(0, 200))} is not in this schema, and nothing is fetched`)
+    );
   }
 
   #follow(from: SchemaNode | undefined, pointer: string, where: string): SchemaNode | undefined {
     if (!from) return undefined;
     let keys: string[];
     try {
-      keys = decodeURIComponent(pointer).slice(1).split("/").map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+      keys = decodeURIComponent(pointer)
+        .slice(1)
+        .split("/")
+        .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
     } catch {
       return malformed(where, "a pointer with a broken % escape");
     }
     let { schema: value, base } = from as { schema: unknown; base: string };
     for (const key of keys) {
-      if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) malformed(where, "nothing is where it points to");
+      if (typeof value !== "object" || value === null || !Object.hasOwn(value, key))
+        malformed(where, "nothing is where it points to");
       value = (value as Record<string, unknown>)[key];
       base = baseOf(value, base);
     }
-    return this.#node(value as JsonValue, keys.reduce((at, key) => `${at}/${escaped(key)}`, from.pointer), base);
+    return this.#node(
+      value as JsonValue,
+      keys.reduce((at, key) => `${at}/${escaped(key)}`, from.pointer),
+      base,
+    );
   }
 
   #node(schema: JsonValue, pointer: string, base: string): SchemaNode {
     const known = this.#nodes.get(pointer);
     if (known) return known;
-    if (typeof schema !== "boolean" && !isObject(schema)) malformed(pointer, `${describe(schema)} is not a schema: an object or a boolean`);
+    if (typeof schema !== "boolean" && !isObject(schema))
+      malformed(pointer, `${describe(schema)} is not a schema: an object or a boolean`);
     const node: SchemaNode = { schema, pointer, base: baseOf(schema, base) };
     this.#nodes.set(pointer, node);
     return node;

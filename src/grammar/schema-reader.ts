@@ -99,7 +99,8 @@ export class SchemaReader {
 
   #branches(node: SchemaNode, keyword: string, value: JsonValue | undefined): SchemaNode[] {
     if (value === undefined) return [];
-    if (!Array.isArray(value) || value.length === 0) malformed(`${node.pointer}/${keyword}`, "it must be an array of schemas, not empty");
+    if (!Array.isArray(value) || value.length === 0)
+      malformed(`${node.pointer}/${keyword}`, "it must be an array of schemas, not empty");
     return value.map((_, i) => this.document.child(node, keyword, i));
   }
 
@@ -118,7 +119,8 @@ export class SchemaReader {
     for (const [keyword, value] of Object.entries(schema)) {
       if (ANNOTATIONS.has(keyword) || IN_PLACE.includes(keyword) || keyword.startsWith("x-")) continue;
       const apply = KEYWORDS.get(keyword);
-      if (!apply) unsupported(`${node.pointer}/${keyword}`, `the keyword ${JSON.stringify(keyword.slice(0, 100))} cannot be enforced`);
+      if (!apply)
+        unsupported(`${node.pointer}/${keyword}`, `the keyword ${JSON.stringify(keyword.slice(0, 100))} cannot be enforced`);
       found = apply(this, found, value, node, schema);
     }
     return found;
@@ -136,14 +138,24 @@ function count(value: JsonValue, where: string): number {
   return isCount ? value : malformed(where, `it is ${JSON.stringify(value).slice(0, 50)}; it must be an integer from 0`);
 }
 
-const larger = (name: "minLength" | "minItems" | "minProperties"): Apply =>
+const larger =
+  (name: "minLength" | "minItems" | "minProperties"): Apply =>
   (_, so_far, value, node) => ({ ...so_far, [name]: Math.max(so_far[name], count(value, at(node, name))) });
-const smaller = (name: "maxLength" | "maxItems" | "maxProperties"): Apply =>
+const smaller =
+  (name: "maxLength" | "maxItems" | "maxProperties"): Apply =>
   (_, so_far, value, node) => ({ ...so_far, [name]: Math.min(so_far[name], count(value, at(node, name))) });
-const lower = (keyword: string, exclusive: boolean): Apply =>
-  (_, so_far, value, node) => ({ ...so_far, lower: tighterLower(so_far.lower, { value: number(value, at(node, keyword)), exclusive }) });
-const upper = (keyword: string, exclusive: boolean): Apply =>
-  (_, so_far, value, node) => ({ ...so_far, upper: tighterUpper(so_far.upper, { value: number(value, at(node, keyword)), exclusive }) });
+const lower =
+  (keyword: string, exclusive: boolean): Apply =>
+  (_, so_far, value, node) => ({
+    ...so_far,
+    lower: tighterLower(so_far.lower, { value: number(value, at(node, keyword)), exclusive }),
+  });
+const upper =
+  (keyword: string, exclusive: boolean): Apply =>
+  (_, so_far, value, node) => ({
+    ...so_far,
+    upper: tighterUpper(so_far.upper, { value: number(value, at(node, keyword)), exclusive }),
+  });
 
 const KEYWORDS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ["$schema", checkDraft],
@@ -163,13 +175,19 @@ const KEYWORDS: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ["maxItems", smaller("maxItems")],
   ["prefixItems", (reader, so_far, _, node, schema) => addArrayPart(reader, so_far, node, schema)],
   ["items", (reader, so_far, _, node, schema) => ("prefixItems" in schema ? so_far : addArrayPart(reader, so_far, node, schema))],
-  ["uniqueItems", (_, so_far, value, node) => (value === false ? so_far : unsupported(at(node, "uniqueItems"), "it cannot be enforced"))],
+  [
+    "uniqueItems",
+    (_, so_far, value, node) => (value === false ? so_far : unsupported(at(node, "uniqueItems"), "it cannot be enforced")),
+  ],
   ["minProperties", larger("minProperties")],
   ["maxProperties", smaller("maxProperties")],
   ["required", restrictRequired],
   ["properties", (reader, so_far, _, node, schema) => addObjectPart(reader, so_far, node, schema, "properties")],
   ["patternProperties", (reader, so_far, _, node, schema) => addObjectPart(reader, so_far, node, schema, "patternProperties")],
-  ["additionalProperties", (reader, so_far, _, node, schema) => addObjectPart(reader, so_far, node, schema, "additionalProperties")],
+  [
+    "additionalProperties",
+    (reader, so_far, _, node, schema) => addObjectPart(reader, so_far, node, schema, "additionalProperties"),
+  ],
 ]);
 
 function checkDraft(_: SchemaReader, so_far: Conjunction, value: JsonValue, node: SchemaNode): Conjunction {
@@ -196,7 +214,10 @@ function restrictValues(so_far: Conjunction, value: JsonValue, node: SchemaNode)
 
 function onlyValues(so_far: Conjunction, values: NonNullable<Conjunction["values"]>): Conjunction {
   const before = so_far.values;
-  return { ...so_far, values: before ? values.filter(({ value }) => before.some((other) => equalJson(other.value, value))) : values };
+  return {
+    ...so_far,
+    values: before ? values.filter(({ value }) => before.some((other) => equalJson(other.value, value))) : values,
+  };
 }
 
 function restrictMultiple(_: SchemaReader, so_far: Conjunction, value: JsonValue, node: SchemaNode): Conjunction {
@@ -205,7 +226,10 @@ function restrictMultiple(_: SchemaReader, so_far: Conjunction, value: JsonValue
   if (!(multiple > 0)) malformed(where, "it must be greater than 0");
   const least = (so_far.multipleOf * multiple) / gcd(so_far.multipleOf, multiple);
   if (!Number.isInteger(multiple) || least > MAX_MULTIPLE)
-    unsupported(where, `${multiple} cannot be enforced; allowed are integers up to ${MAX_MULTIPLE}, several of them by their least common multiple`);
+    unsupported(
+      where,
+      `${multiple} cannot be enforced; allowed are integers up to ${MAX_MULTIPLE}, several of them by their least common multiple`,
+    );
   return { ...so_far, types: so_far.types & ~FRACTION, multipleOf: least };
 }
 
@@ -222,7 +246,10 @@ function restrictFormat(reader: SchemaReader, so_far: Conjunction, value: JsonVa
   if (typeof value !== "string") return malformed(where, "it must be a string");
   const pattern = FORMATS.get(value);
   if (pattern === undefined)
-    return unsupported(where, `${JSON.stringify(value.slice(0, 50))} cannot be enforced; allowed are ${[...FORMATS.keys()].join(", ")}`);
+    return unsupported(
+      where,
+      `${JSON.stringify(value.slice(0, 50))} cannot be enforced; allowed are ${[...FORMATS.keys()].join(", ")}`,
+    );
   return { ...so_far, texts: [...so_far.texts, reader.pattern(pattern, where, false)] };
 }
 
@@ -234,7 +261,8 @@ function restrictRequired(_: SchemaReader, so_far: Conjunction, value: JsonValue
 
 function addArrayPart(reader: SchemaReader, so_far: Conjunction, node: SchemaNode, schema: SchemaObject): Conjunction {
   const { prefixItems, items } = schema;
-  if (prefixItems !== undefined && !Array.isArray(prefixItems)) malformed(at(node, "prefixItems"), "it must be an array of schemas");
+  if (prefixItems !== undefined && !Array.isArray(prefixItems))
+    malformed(at(node, "prefixItems"), "it must be an array of schemas");
   if (Array.isArray(items)) unsupported(at(node, "items"), "an array; since draft 2020-12 that is prefixItems");
   const prefix = (prefixItems ?? []).map((_, i) => reader.document.child(node, "prefixItems", i));
   const rest = items === undefined ? undefined : reader.document.child(node, "items");

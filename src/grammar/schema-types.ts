@@ -85,7 +85,8 @@ export class SchemaTypes {
       for (let draft = this.#queue.pop(); draft; draft = this.#queue.pop()) this.#fill(draft);
       this.#findProductive();
       for (const { draft, where } of pairs)
-        if (draft.productive) unsupported(where, "two of its schemas may both be fulfilled; only schemas that exclude each other can be enforced");
+        if (draft.productive)
+          unsupported(where, "two of its schemas may both be fulfilled; only schemas that exclude each other can be enforced");
     }
     this.#findProductive();
   }
@@ -214,7 +215,10 @@ export class SchemaTypes {
   }
 
   #typeOf(draft: Draft): ValueType {
-    draft.value ??= new ValueType(() => [...draft.scalars, ...draft.composites.filter(hasValues).map((one) => this.#machine(one))], this.#union);
+    draft.value ??= new ValueType(
+      () => [...draft.scalars, ...draft.composites.filter(hasValues).map((one) => this.#machine(one))],
+      this.#union,
+    );
     return draft.value;
   }
 

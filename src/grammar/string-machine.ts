@@ -3,7 +3,7 @@
  * escape, so a state is one of the automaton's and what is known of a character that has begun: the interval in which it lies. Every way
  * to write a character is read: itself, `\n` and its kin, `\u` escapes and pairs of them. Half of a surrogate pair is not a character.
  */
-import { type CharAutomaton, DEAD as NONE, intervalOf } from "./char-automaton.ts";
+import { type CharAutomaton, intervalOf, DEAD as NONE } from "./char-automaton.ts";
 import { DEAD, END, type Machine, plain } from "./machine.ts";
 
 /**
@@ -19,7 +19,9 @@ interface Partial {
 }
 
 /** What stands behind a backslash, and what it means. */
-const ESCAPED: ReadonlyMap<number, number> = new Map([..."\"\\/bfnrt"].map((c, i) => [c.charCodeAt(0), "\"\\/\b\f\n\r\t".charCodeAt(i)]));
+const ESCAPED: ReadonlyMap<number, number> = new Map(
+  [...'"\\/bfnrt'].map((c, i) => [c.charCodeAt(0), '"\\/\b\f\n\r\t'.charCodeAt(i)]),
+);
 const [FIRST_LEAD, LAST_LEAD, LAST_TRAIL] = [0xd800, 0xdbff, 0xdfff];
 const SEVERAL = -2;
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];

@@ -99,7 +99,12 @@ export class TokenMasks {
     if (!walk) this.#walk(cursor, 0, this.#trie.size, 0, allowed);
     const behind = new Cursor(cursor, cursor.below);
     walk?.exits.forEach((node, i) => {
-      behind.moveTo({ machine, state: machine instanceof StringMachine ? walk.states[i]! : state, space: 0, below: cursor.below });
+      behind.moveTo({
+        machine,
+        state: machine instanceof StringMachine ? walk.states[i]! : state,
+        space: 0,
+        below: cursor.below,
+      });
       behind.leaveString();
       this.#walk(behind, node + 1, this.#trie.end[node]!, this.#trie.depth[node]!, allowed);
     });
@@ -108,7 +113,10 @@ export class TokenMasks {
 
   /** What is known of strings, where the cursor is inside of one. */
   #stringWalk({ machine, state }: Cursor): StringWalk | undefined {
-    const entry = (walk: StringWalk) => ({ value: walk, bytes: walk.allowed.byteLength + 16 * walk.exits.length + OVERHEAD_BYTES });
+    const entry = (walk: StringWalk) => ({
+      value: walk,
+      bytes: walk.allowed.byteLength + 16 * walk.exits.length + OVERHEAD_BYTES,
+    });
     if (machine instanceof PlainStringMachine) {
       const { key, characters, least, most } = this.#walks.plainKey(machine, state);
       return this.#kept.get(`plain ${key}`, () => entry(this.#walks.plain(characters, least, most)));
@@ -131,7 +139,8 @@ export class TokenMasks {
         continue;
       }
       trie.allow(allowed, node);
-      if (trie.end[node]! > node + 1) path[at] = { machine: cursor.machine, state: cursor.state, space: cursor.space, below: cursor.below };
+      if (trie.end[node]! > node + 1)
+        path[at] = { machine: cursor.machine, state: cursor.state, space: cursor.space, below: cursor.below };
       node++;
     }
   }

@@ -82,7 +82,10 @@ export class TokenTrie {
     for (let node = 0; node < this.size; node = this.end[node]!) if (this.token[node]! >= 0) single.add(this.byte[node]!);
     const missing = Array.from({ length: 256 }, (_, byte) => byte).find((byte) => !single.has(byte));
     if (missing !== undefined)
-      throw new Qwen3Error("TOKENIZER_FILE", `no token is the byte ${missing} alone; answers cannot be held to a grammar without one`);
+      throw new Qwen3Error(
+        "TOKENIZER_FILE",
+        `no token is the byte ${missing} alone; answers cannot be held to a grammar without one`,
+      );
   }
 }
 

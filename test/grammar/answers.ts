@@ -104,7 +104,8 @@ export function randomAnswer(constraint: GrammarConstraint, next: () => number, 
     const forced = allowed.length === 1 ? allowed[0] : undefined;
     if (constraint.forced !== forced) throw new Error(`forced is ${constraint.forced}, allowed are ${allowed.slice(0, 5)}`);
     const closing = ids.length >= soft || next() < 0.3;
-    if (allowed.includes(STOP) && (closing || allowed.length === 1)) return new TextDecoder("utf-8", { fatal: true }).decode(bytesOf(ids));
+    if (allowed.includes(STOP) && (closing || allowed.length === 1))
+      return new TextDecoder("utf-8", { fatal: true }).decode(bytesOf(ids));
     const closer = closing && next() < 0.9 ? CLOSERS.find((id) => allowed.includes(id)) : undefined;
     const texts = allowed.filter((id) => id !== STOP);
     const id = closer ?? texts[Math.floor(next() * texts.length)]!;
