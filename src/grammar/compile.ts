@@ -12,9 +12,9 @@ import { TokenMasks } from "./token-masks.ts";
 import { TokenTrie, type Vocabulary } from "./token-trie.ts";
 
 /** Bytes of masks that are kept, for all grammars of one tokenizer. */
-const MASK_BYTES = 64 * 2 ** 20;
+const MASK_BYTES = 64 << 20;
 /** Bytes of states that a grammar may have met before it is made anew. */
-const GRAMMAR_BYTES = 32 * 2 ** 20;
+const GRAMMAR_BYTES = 32 << 20;
 /** Compiled grammars that are kept, and characters of what they were compiled from. */
 const KEPT_GRAMMARS = 32;
 const KEPT_LENGTH = 100_000;

@@ -47,8 +47,14 @@ function scaled(bits: bigint): { mantissa: bigint; exponent: number } {
 function fromBinary(mantissa: bigint, exponent: number): Decimal {
   if (exponent >= 0) return decimal(String(mantissa << BigInt(exponent)), String(mantissa << BigInt(exponent)).length);
   // Multiplying by 5^n moves the point as dividing by 2^n does.
-  const digits = String(mantissa * 5n ** BigInt(-exponent));
+  const digits = String(mantissa * powerOfFive(-exponent));
   return decimal(digits, digits.length + exponent);
+}
+
+function powerOfFive(exponent: number): bigint {
+  let power = 1n;
+  for (let i = 0; i < exponent; i++) power *= 5n;
+  return power;
 }
 
 /** -1, 0 or 1 as `a` is less than, equal to or greater than `b`. */

@@ -3,6 +3,7 @@ import { Qwen3Error } from "../core/errors.ts";
 import { shown } from "../formats/json.ts";
 import { describe, wellFormed } from "../text/json-data.ts";
 import { checkTools, type FunctionTool, type Tool } from "../text/messages.ts";
+import { maxTokenId } from "../text/tokenizer-fields.ts";
 import { DEAD as NONE, texts } from "./char-automaton.ts";
 import type { GrammarSpec } from "./grammar-spec.ts";
 import { LIMITS, malformed, tooLarge, unsatisfiable, unsupported, Work } from "./limits.ts";
@@ -159,7 +160,7 @@ function functionOf(tool: Tool): FunctionTool {
 /** @throws Qwen3Error ARGUMENT for stop tokens that are none */
 export function checkStopIds(stopIds: Iterable<number>, vocabSize: number): number[] {
   const ids = [...new Set(stopIds)];
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id > 2 ** 24);
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id > maxTokenId);
   if (wrong !== undefined) throw new Qwen3Error("ARGUMENT", `stop token ${wrong} is no token id; allowed: 0..${vocabSize - 1}`);
   if (ids.length === 0) throw new Qwen3Error("ARGUMENT", "a grammar needs a stop token, or its answers could not end");
   return ids;

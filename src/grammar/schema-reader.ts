@@ -108,7 +108,7 @@ export class SchemaReader {
     if (this.#oneOfs.has(node.pointer)) return;
     this.#oneOfs.add(node.pointer);
     const rest: SchemaNode = { ...node, without: "oneOf" };
-    this.work.spend(branches.length ** 2, node.pointer);
+    this.work.spend(branches.length * branches.length, node.pointer);
     branches.forEach((a, i) => {
       for (const b of branches.slice(i + 1)) this.disjoint.push({ nodes: [rest, a, b], where: `${node.pointer}/oneOf` });
     });

@@ -110,7 +110,7 @@ export class StringMachine implements Machine {
         return byte >= 0x80 && byte <= 0xbf ? this.#rest(kind, char, left - 1) : DEAD;
       case "bytes": {
         if (byte < 0x80 || byte > 0xbf) return DEAD;
-        const span = 64 ** (left - 1);
+        const span = 1 << (6 * (left - 1));
         const from = low - (low % (64 * span)) + (byte & 63) * span;
         return this.#narrow(char, left - 1, Math.max(low, from), Math.min(partial.high, from + span - 1));
       }
@@ -128,7 +128,7 @@ export class StringMachine implements Machine {
     if (digit < 0) return DEAD;
     if (kind === "rest digits") return this.#rest(kind, char, left - 1);
     if (kind === "trail") return this.#trail(partial, digit);
-    const span = 16 ** (left - 1);
+    const span = 1 << (4 * (left - 1));
     return this.#digits(char, left - 1, low + digit * span, low + (digit + 1) * span - 1);
   }
 
@@ -160,7 +160,7 @@ export class StringMachine implements Machine {
     if (low > high) return DEAD;
     const target = this.#targets(char, low, high);
     if (target === NONE) return DEAD;
-    if (target !== SEVERAL && high - low + 1 === 64 ** left) return this.#rest("rest", target, left);
+    if (target !== SEVERAL && high - low + 1 === 1 << (6 * left)) return this.#rest("rest", target, left);
     return this.#number({ kind: "bytes", char, left, low, high });
   }
 
@@ -184,7 +184,7 @@ export class StringMachine implements Machine {
   #trail({ char, left, low }: Partial, digit: number): number {
     if (left === 4) return digit === 0xd ? this.#number({ kind: "trail", char, left: 3, low, high: low + 0x3ff }) : DEAD;
     if (left === 3 && digit < 0xc) return DEAD;
-    const span = 16 ** (left - 1);
+    const span = 1 << (4 * (left - 1));
     const from = low + (left === 3 ? digit - 0xc : digit) * span;
     const high = from + span - 1;
     const target = this.#targets(char, from, high);

@@ -17,7 +17,7 @@ export const STOP = nano.tokenToId("<|im_end|>")!;
 export function validator(schema: unknown): ValidateFunction {
   const { default: Ajv } = require("ajv/dist/2020");
   const { default: addFormats } = require("ajv-formats");
-  const ajv = new Ajv({ strict: false, allErrors: false, validateSchema: false, logger: false });
+  const ajv = new Ajv({ strict: false, allErrors: false, validateSchema: false, ownProperties: true, logger: false });
   addFormats(ajv);
   return ajv.compile(schema as AnySchema);
 }

@@ -37,7 +37,7 @@ test("random answers to the schemas of the cases are valid", () => {
     }
     if (finished === 0) unfinished.push(name);
   }
-  assert.ok(unfinished.length < 5, `no answer came to an end: ${unfinished}`); // chance does not find what a pattern looks for
+  assert.ok(unfinished.length < 8, `no answer came to an end: ${unfinished}`); // chance does not find what a pattern looks for
 });
 
 test("random answers to random schemas are valid, and so are their other formats let through", () => {
