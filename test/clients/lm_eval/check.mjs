@@ -1,0 +1,80 @@
+/**
+ * lm-eval, unmodified, against the server: its log-likelihoods are those of our own forward pass.
+ *
+ *     pip install "lm-eval[api]" transformers
+ *     npm run build:test && LM_EVAL=path/to/lm_eval node test/clients/lm_eval/check.mjs
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Qwen3 } from "../../../build/src/index.js";
+import { createServer, listen } from "../../../build/src/server.js";
+import { nanoPath, root } from "../../../build/test/paths.js";
+
+/** The server rounds its logarithm and exponential to its own polynomials, here they are those of Math.
+const TOLERANCE = 1e-6;
+const model = await Qwen3.fromPretrained(nanoPath);
+const listener = await listen(createServer(model.chatModel(), { servedModelNames: ["nano"] }), { port: 0 });
+const output = mkdtempSync(join(tmpdir(), "lm-eval-"));
+
+/** ln p(continuation | context), both as tokens. */
+async function loglikelihood(context, continuation) {
+  const ids = model.tokenizer.encode(context + continuation);
+  const from = model.tokenizer.encode(context).length;
+  const { logits } = await model.forward(ids, { logits: "all" });
+  const size = model.config.vocab_size;
+  let sum = 0;
+  for (let at = from; at < ids.length; at++) {
+    const row = logits.subarray((at - 1) * size, at * size);
+    const largest = row.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+    const total = row.reduce((all, value) => all + Math.exp(value - largest), 0);
+    sum += row[ids[at]] - largest - Math.log(total);
+  }
+  return sum;
+}
+
+async function lmEval(name, path, more = "") {
+  const args = [
+    "--model",
+    name,
+    "--tasks",
+    "nano_choice",
+    "--include_path",
+    join(root, "test/clients/lm_eval"),
+    "--log_samples",
+    "--output_path",
+    join(output, name),
+  ];
+  const modelArgs = `base_url=${listener.url}${path},model=nano,tokenizer=${nanoPath},num_concurrent=2,max_retries=1${more}`;
+  const child = spawn(process.env.LM_EVAL ?? "lm_eval", [...args, "--model_args", modelArgs], { cwd: root, stdio: "inherit" });
+  const code = await new Promise((done) => child.on("close", done));
+  assert.equal(code, 0);
+  const files = readdirSync(join(output, name), { recursive: true }).filter((file) => /samples_nano_choice.*\.jsonl$/.test(file));
+  return readFileSync(join(output, name, files[0]), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+try {
+  let compared = 0;
+  for (const tokenized of ["True", "False"]) {
+    for (const { doc, resps } of await lmEval("local-completions", "/v1/completions", `,tokenized_requests=${tokenized}`))
+      for (const [i, choice] of doc.choices.entries()) {
+        const theirs = Number(resps[i][0][0]);
+        const ours = await loglikelihood(doc.question, choice);
+        assert.ok(
+          Math.abs(theirs - ours) < TOLERANCE * Math.abs(ours),
+          `${doc.question}${choice}: ${theirs}, and ${ours} by the forward pass`,
+        );
+        compared++;
+      }
+  }
+  assert.ok(compared >= 30, `${compared} compared`);
+  console.log(`${compared} log-likelihoods of lm-eval are those of the forward pass`);
+} finally {
+  await listener.close();
+  await model.close();
+}
