@@ -8,6 +8,7 @@
 import { agentCases } from "./ai-sdk-cases.ts";
 import { type Case, load, type Setting } from "./client-case.ts";
 import { openaiCases } from "./openai-cases.ts";
+import { structuredCases } from "./structured-cases.ts";
 
 const [url = "", key = "", openaiName = "", aiName = "", compatibleName = ""] = process.argv.slice(2);
 const [openaiModule, zod, zodHelper, ai, compatible] = await Promise.all([
@@ -37,7 +38,7 @@ const setting: Setting = {
 
 const passed: string[] = [];
 const failed: Record<string, string> = {};
-const cases: readonly (readonly [string, Case])[] = [...openaiCases, ...agentCases];
+const cases: readonly (readonly [string, Case])[] = [...openaiCases, ...structuredCases, ...agentCases];
 for (const [name, run] of cases)
   try {
     await run(setting);
