@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { matrixBytes } from "../../src/backend/wasm/matrix.ts";
+import type { Qwen3Error } from "../../src/core/errors.ts";
 import { dequantizeRows, layoutOf } from "../../src/formats/decode.ts";
 import { GGUF_TYPES, type GgufType } from "../../src/formats/gguf-types.ts";
 import { root } from "../paths.ts";
@@ -42,6 +43,26 @@ for (const type of TYPES)
       { numRuns: 100 },
     );
   });
+
+test("whatever the bytes: a typed error, or numbers", () => {
+  let [right, wrong] = [0, 0];
+  fc.assert(
+    fc.property(fc.constantFrom(...TYPES), fc.nat(), fc.boolean(), (type, seed, ones) => {
+      const { values, bytes } = GGUF_TYPES[type];
+      const stored = randomBytes(seed, 2 * bytes);
+      if (ones) stored.fill(255, 0, seed % bytes);
+      try {
+        assert.ok(dequantizeRows({ type }, [stored], 2, values).every(Number.isFinite));
+        right++;
+      } catch (error) {
+        assert.is((error as Qwen3Error).code, "CHECKPOINT_TENSOR");
+        wrong++;
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(right > 100 && wrong > 100, `${right} right, ${wrong} wrong`);
+});
 
 test("every layout takes the bytes that the table says, and holds each weight of a block", () => {
   const bits: Record<string, number> = {};
