@@ -25,7 +25,7 @@ export interface LockOptions extends PartialOptions {
 }
 
 export async function takeLock(path: string, { signal, onWait, staleMs = STALE_MS }: LockOptions): Promise<Lock> {
-  const holder = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() });
+  const holder = JSON.stringify({ pid: process.pid, host: machine(), id: randomUUID() });
   await mkdir(dirname(path), { recursive: true });
   for (let waits = 0; !(await created(path, holder)); waits++) {
     if (waits === 0) onWait?.();
@@ -67,9 +67,18 @@ async function isStale(path: string, staleMs: number): Promise<boolean> {
     const { mtimeMs } = await stat(path);
     if (Date.now() - mtimeMs > staleMs) return true;
     const { pid, host } = JSON.parse(await readFile(path, "utf8")) as { pid?: unknown; host?: unknown };
-    return host === hostname() && typeof pid === "number" && !isAlive(pid);
+    return host !== "" && host === machine() && typeof pid === "number" && !isAlive(pid);
   } catch {
     return false; // gone in this moment, or being written
+  }
+}
+
+/** This machine's name; "" where asking is forbidden (Deno without --allow-sys): then only signs of life count. */
+function machine(): string {
+  try {
+    return hostname();
+  } catch {
+    return "";
   }
 }
 
