@@ -65,7 +65,6 @@ async function dispatch(name: string, args: readonly string[], streams: Streams)
     case "pull":
       return run(pullCommand, async (values, ids) => (await import("./pull.ts")).pull(values, ids, streams));
     case "list":
-    case "ls":
       return run(listCommand, async (values, rest) => (await import("./list.ts")).list(values, rest, streams));
     case "rm":
       return run(removeCommand, async (values, ids) => (await import("./remove.ts")).remove(values, ids, streams));
