@@ -124,9 +124,10 @@ export const infoCommand = command(
 export const inspectCommand = command(
   {
     name: "inspect",
-    positional: "FILE|DIR|URL",
+    positional: "FILE|DIR|URL|ID",
     summary: "List what is in a file: tensors, their types and shapes, metadata.",
-    details: `Reads headers only. For files of any model: safetensors (also MLX and FP8), alone or in shards, and GGUF, alone or split.`,
+    details: `Reads headers only. For files of any model: safetensors (also MLX and FP8), alone or in shards, and GGUF, alone or split.
+ID is a model of the Hugging Face hub; it is not downloaded.`,
     example: "qwen3 inspect ./Qwen3-4B-Instruct-2507-Q4_K_M.gguf",
   },
   { Output: { ...json, ...generalOptions } },

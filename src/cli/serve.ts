@@ -22,8 +22,10 @@ export async function serve(values: ServeValues, positionals: readonly string[],
   const end = new EndRequest(streams.signal);
   const location = modelLocation(values);
   const progress = stderr.isTTY && !values.quiet ? new ProgressLine(stderr, location) : undefined;
+  const modelOptions = toServedModelOptions(values);
   const loading = Qwen3.fromPretrained(location, {
-    ...toServedModelOptions(values),
+    ...modelOptions,
+    hub: { ...modelOptions.hub, onProgress: progress?.download },
     onPlan: progress?.plan,
     onProgress: progress?.update,
     signal: end.signal,

@@ -106,6 +106,8 @@ test("a model by its id: downloaded when it is first used, or not kept", async (
   assert.is((await run(...args, "--model", "local/nano", "--no-download")).stdout, kept.stdout);
   assert.not.ok(existsSync(snapshot("local/nano", NANO_COMMIT)));
   assert.match((await run("info", "--model", `${hub.endpoint}/local/nano`, "--no-download")).stdout, /num_hidden_layers +5/);
+  assert.match((await run("inspect", "local/nano")).stdout, "model.embed_tokens.weight");
+  assert.not.ok(existsSync(snapshot("local/nano", NANO_COMMIT)));
   assert.match((await run("info", "--model", "local/nano", "--revision", "none")).stderr, /^HUB_NOT_FOUND: .*no such revision/);
 });
 
