@@ -11,7 +11,7 @@ const FIRST = 8;
 /** Characters by which a text could steer a terminal, or hide in it. */
 const UNSAFE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-export function contentsText(contents: Contents, { stdout, env }: Streams): string {
+export function contentsText(contents: Contents, { stdout, env }: Pick<Streams, "stdout" | "env">): string {
   const { bold } = styleFor(stdout, env);
   const { format, files, metadata, tensors } = contents;
   const fileBytes = formatBytes(files.reduce((sum, { bytes }) => sum + bytes, 0));

@@ -28,7 +28,7 @@ export class SavedCaches {
     runner: Runner,
     queue: StepQueue,
   ) {
-    this.#checkpoint = checkpoint;
+    this.#checkpoint = { config: checkpoint.config, tensors: checkpoint.tensors }; // not the rest of it, which may hold a vocabulary
     this.#options = options;
     this.#pool = pool;
     this.#runner = runner;

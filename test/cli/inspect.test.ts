@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import { readContents } from "../../src/formats/contents.ts";
 import { bytesSource, memoryFolder } from "../../src/formats/source.ts";
 import { ggufFile, int32s, strings, TENSOR, tinyGguf, tinyGgufTensors } from "../formats/gguf-file.ts";
+import { nanoGguf } from "../formats/nano-gguf.ts";
 import { refused } from "../formats/refused.ts";
 import { jsonFile, safetensorsFile, testTensor, tinyFiles, tinyShards } from "../formats/safetensors-file.ts";
 import { goldenPath, nanoPath } from "../paths.ts";
@@ -124,6 +125,23 @@ test("a file is what it holds, whatever it is called", async () => {
   assert.match(await inspect(write("sha256-abc", tinyGguf())), "GGUF 3");
   assert.match(await inspect(write("some.bin", tinyFiles()["model.safetensors"]!)), "safetensors, ");
   assert.match(await inspect(write("none.safetensors", safetensorsFile([]))), /Tensors: 0\n$/);
+});
+
+test("a GGUF file talks, continues a text, and tells what it needs, as a folder does", async () => {
+  const path = write("nano.gguf", await nanoGguf("q8_0"));
+  const { code, stdout } = await qwen3(["chat", "--model", path, "--temperature", "0", "--quiet", "Who are you?"]);
+  assert.equal([code, /nano/.test(stdout)], [0, true]);
+  const run = await qwen3(["run", "--model", path, "--max-new-tokens", "3", "--temperature", "0", "The"]);
+  assert.is(run.code, 0);
+  const info = JSON.parse((await qwen3(["info", "--json", "--model", path])).stdout);
+  const original = JSON.parse((await qwen3(["info", "--json", "--model", nanoPath])).stdout);
+  assert.equal(
+    [info.architecture, info.tokenizer],
+    [{ ...original.architecture, bos_token_id: info.architecture.bos_token_id }, original.tokenizer],
+  );
+  assert.equal(info.stopTokens, original.stopTokens);
+  const { stdout: broken } = await qwen3(["info", "--model", goldenPath("gguf-q8_0")]);
+  assert.match(broken, /tokenizer +only token ids can be used: the tokenizer: the vocabulary lacks "ab"/);
 });
 
 test("only headers are read", async () => {

@@ -2,6 +2,7 @@
  * Files made by breaking right ones where it matters: numbers that count, measure or point become others, names and texts are swapped,
  * stretches are cut out, doubled or overwritten. Every file is told by its seed, and takes some microseconds to make.
  */
+import { byteCharacters } from "../../src/text/byte-level.ts";
 import { f32, ggufFile, int32s, strings, tinyGgufTensors, tinyMetadata } from "./gguf-file.ts";
 import { quantizedFiles } from "./hostile-safetensors.ts";
 import { jsonFile, tinyConfig, tinyFiles } from "./safetensors-file.ts";
@@ -114,9 +115,21 @@ const tokenizer = {
   "qwen3.rope.scaling.factor": f32(4),
 };
 
+/** A vocabulary that a tokenizer can be made of, and the rows for it. */
+const bytes = byteCharacters();
+const whole = {
+  ...tokenizer,
+  "tokenizer.ggml.tokens": strings([...bytes, "ab", "<|im_end|>"]),
+  "tokenizer.ggml.token_type": int32s([...bytes.map(() => 1), 1, 3]),
+};
+const rows = tinyGgufTensors().map((tensor) =>
+  tensor.name === "token_embd.weight" ? { ...tensor, shape: [258, 6], data: 258 * 24 } : tensor,
+);
+
 const GGUF: readonly Base[] = [
   ggufFile({ metadata: tinyMetadata, tensors: tinyGgufTensors() }),
   ggufFile({ version: 2, metadata: { ...tinyMetadata, ...tokenizer }, tensors: tinyGgufTensors() }),
+  ggufFile({ metadata: { ...tinyMetadata, ...whole }, tensors: rows }),
 ].map(walk);
 
 const CHECKPOINTS: readonly Files[] = [tinyFiles(), quantizedFiles("mlx"), quantizedFiles("fp8")];

@@ -5,9 +5,11 @@
 import { getHeapStatistics } from "node:v8";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { contentsJson, contentsText } from "../../src/cli/inspect-text.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
 import { tokenizerOrReason } from "../../src/engine/tokenizer-files.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/formats/checkpoint.ts";
+import { readContents } from "../../src/formats/contents.ts";
 import { expectedTensors } from "../../src/formats/qwen3-tensors.ts";
 import { memoryFolder } from "../../src/formats/source.ts";
 import { type Files, fuzzedGguf, fuzzedSafetensors } from "./fuzz-files.ts";
@@ -45,12 +47,12 @@ async function tryOne([kind, seed]: Input): Promise<Outcome> {
 }
 
 async function outcome(files: Files, seed: number): Promise<string> {
+  if (seed % 8 === 0) await inspect(files);
   let checkpoint: Checkpoint;
   try {
     checkpoint = await openCheckpoint(memoryFolder("m", files));
   } catch (error) {
-    if (error instanceof Qwen3Error && /^CHECKPOINT_/.test(error.code) && !/\p{Cc}/u.test(error.message)) return error.code;
-    throw error;
+    return refusal(error);
   }
   await keepsPromises(
     checkpoint,
@@ -60,6 +62,24 @@ async function outcome(files: Files, seed: number): Promise<string> {
   const tokenizer = await tokenizerOrReason(checkpoint);
   await checkpoint.close();
   return tokenizer instanceof Qwen3Error ? tokenizer.code : "opened";
+}
+
+/** The code of an error that is meant; any other is thrown. */
+function refusal(error: unknown): string {
+  if (error instanceof Qwen3Error && /^CHECKPOINT_/.test(error.code) && !/\p{Cc}/u.test(error.message)) return error.code;
+  throw error;
+}
+
+/** What the command line shows of it cannot steer a terminal. */
+async function inspect(files: Files): Promise<void> {
+  try {
+    const contents = await readContents(memoryFolder("m", files));
+    JSON.parse(contentsJson(contents));
+    const text = contentsText(contents, { stdout: process.stdout, env: { NO_COLOR: "1" } });
+    assert.not.match(text, /[^\n\P{Cc}]/u);
+  } catch (error) {
+    refusal(error);
+  }
 }
 
 /** Every tensor that is needed is there, has its shape, and its bytes can be read. */
@@ -99,7 +119,14 @@ test(`${INPUTS.toLocaleString("en")} broken files`, async () => {
     assert.ok(ms <= LIMIT_MS && bytes <= LIMIT_BYTES, `FUZZ=${input.join(":")} took ${ms} ms and ${bytes} bytes`);
   }
   if (one) return;
-  for (const code of ["CHECKPOINT_HEADER", "CHECKPOINT_CONFIG", "CHECKPOINT_TENSOR", "TOKENIZER_MISSING", "TOKENIZER_FILE"])
+  for (const code of [
+    "CHECKPOINT_HEADER",
+    "CHECKPOINT_CONFIG",
+    "CHECKPOINT_TENSOR",
+    "TOKENIZER_MISSING",
+    "TOKENIZER_FILE",
+    "opened",
+  ])
     assert.ok((codes.get(code) ?? 0) > INPUTS / 1000, `${codes.get(code)} ended in ${code}: the fuzzer no longer gets there`);
 });
 
