@@ -68,7 +68,7 @@ function affineTensor(
 
 function fp8Tensor(weight: EncodedTensor, take: (name: string) => EncodedTensor | undefined): EncodedTensor {
   if (weight.dtype !== "f8_e4m3") return weight;
-  const scales = required(take(`${weight.name}_scale_inv`), weight, `${weight.name}_scale_inv`);
+  const scales = required(take(`${weight.name}_scale_inv`), weight, "weight_scale_inv");
   const [rows = 0, cols = 0] = weight.shape;
   if (weight.shape.length !== 2) refuse(weight, `the shape is ${shown(weight.shape)}; only matrices can be quantized`);
   requireShape(scales, [Math.ceil(rows / FP8_BLOCK), Math.ceil(cols / FP8_BLOCK)], weight);

@@ -70,15 +70,15 @@ export function quantizedFiles(kind: Kind, tensors = quantizedTensors(kind), con
   };
 }
 
-const configured = (kind: Kind, config: object): HostileFile => ({
+const configured = (kind: Kind, config: object, says: RegExp): HostileFile => ({
   files: quantizedFiles(kind, undefined, config),
   code: "CHECKPOINT_CONFIG",
-  says: /quantization/,
+  says,
 });
 
 const altered = (kind: Kind, change: (tensors: TestTensor[]) => TestTensor[], says: RegExp): HostileFile => ({
   files: quantizedFiles(kind, change(quantizedTensors(kind))),
-  code: "CHECKPOINT_CONFIG",
+  code: "CHECKPOINT_TENSOR",
   says,
 });
 
@@ -132,33 +132,61 @@ export const HOSTILE_SAFETENSORS: Readonly<Record<string, HostileFile>> = {
     code: "CHECKPOINT_HEADER",
     says: /names of .safetensors files in the same folder/,
   },
-  "MLX: a group of 7": configured("mlx", { quantization: { group_size: 7, bits: 4 } }),
-  "MLX: a group of 2^40": configured("mlx", { quantization: { group_size: 2 ** 40, bits: 4 } }),
-  "MLX: 5.5 bits": configured("mlx", { quantization: { group_size: 32, bits: 5.5 } }),
-  "MLX: 0 bits": configured("mlx", { quantization: { group_size: 32, bits: 0 } }),
-  "MLX: a text for bits": configured("mlx", { quantization: { group_size: 32, bits: "4" } }),
-  "MLX: a quantization that is a list": configured("mlx", { quantization: [4] }),
-  "MLX: a mode that is not affine": configured("mlx", { quantization: { group_size: 32, bits: 4, mode: "mxfp4" } }),
-  "MLX: no scales": altered("mlx", without(`${Q}.scales`), /q_proj|quantization/),
-  "MLX: no biases": altered("mlx", without(`${Q}.biases`), /q_proj|quantization/),
-  "MLX: scales of another shape": altered("mlx", replaced(testTensor(`${Q}.scales`, [32, 2], "BF16", 2)), /q_proj|quantization/),
-  "MLX: scales of bytes": altered("mlx", replaced(testTensor(`${Q}.scales`, [32, 1], "U8", 1)), /q_proj|quantization/),
-  "MLX: words of floats": altered("mlx", replaced(testTensor(`${Q}.weight`, [32, 4], "F32", 4)), /q_proj|quantization/),
-  "MLX: words for 8 bits": altered("mlx", replaced(testTensor(`${Q}.weight`, [32, 8], "U32", 4)), /q_proj|quantization/),
-  "FP8: blocks of 7": configured("fp8", { quantization_config: { quant_method: "fp8", weight_block_size: [7, 7] } }),
-  "FP8: blocks of 2^53": configured("fp8", { quantization_config: { quant_method: "fp8", weight_block_size: [2 ** 53, 1] } }),
-  "FP8: another method": configured("fp8", { quantization_config: { quant_method: "gptq", bits: 4 } }),
-  "FP8: e5m2": configured("fp8", { quantization_config: { quant_method: "fp8", fmt: "e5m2", weight_block_size: [128, 128] } }),
-  "FP8: no scales": altered("fp8", without(`${Q}.weight_scale_inv`), /q_proj|quantization/),
+  "MLX: a group of 7": configured("mlx", { quantization: { group_size: 7, bits: 4 } }, /group_size is 7; supported: 32/),
+  "MLX: a group of 2^40": configured("mlx", { quantization: { group_size: 2 ** 40, bits: 4 } }, /group_size is 1099511627776/),
+  "MLX: 5.5 bits": configured("mlx", { quantization: { group_size: 32, bits: 5.5 } }, /bits is 5\.5; supported: 2/),
+  "MLX: 0 bits": configured("mlx", { quantization: { group_size: 32, bits: 0 } }, /bits is 0/),
+  "MLX: a text for bits": configured("mlx", { quantization: { group_size: 32, bits: "4" } }, /bits is "4"/),
+  "MLX: a quantization that is a list": configured("mlx", { quantization: [4] }, /quantization: an object is needed/),
+  "MLX: a mode that is not affine": configured(
+    "mlx",
+    { quantization: { group_size: 32, bits: 4, mode: "mxfp4" } },
+    /mode is "mxfp4"/,
+  ),
+  "MLX: no scales": altered("mlx", without(`${Q}.scales`), /q_proj\.weight": is u32, but scales of it are missing/),
+  "MLX: no biases": altered("mlx", without(`${Q}.biases`), /q_proj\.weight": is u32, but biases of it are missing/),
+  "MLX: scales of another shape": altered(
+    "mlx",
+    replaced(testTensor(`${Q}.scales`, [32, 2], "BF16", 2)),
+    /q_proj\.scales": the shape is \[32,2\]/,
+  ),
+  "MLX: scales of bytes": altered("mlx", replaced(testTensor(`${Q}.scales`, [32, 1], "U8", 1)), /q_proj\.scales": has dtype u8/),
+  "MLX: words of floats": altered(
+    "mlx",
+    replaced(testTensor(`${Q}.weight`, [32, 4], "F32", 4)),
+    /has shape \[32,4\]; the configuration asks for \[32,32\]/,
+  ),
+  "MLX: words for 8 bits": altered(
+    "mlx",
+    replaced(testTensor(`${Q}.weight`, [32, 8], "U32", 4)),
+    /q_proj\.scales": the shape is \[32,1\]; .* needs \[32,2\]/,
+  ),
+  "FP8: blocks of 7": configured(
+    "fp8",
+    { quantization_config: { quant_method: "fp8", weight_block_size: [7, 7] } },
+    /weight_block_size is \[7,7\]/,
+  ),
+  "FP8: blocks of 2^53": configured(
+    "fp8",
+    { quantization_config: { quant_method: "fp8", weight_block_size: [2 ** 53, 1] } },
+    /weight_block_size is \[9007199254740992,1\]/,
+  ),
+  "FP8: another method": configured("fp8", { quantization_config: { quant_method: "gptq", bits: 4 } }, /quant_method is "gptq"/),
+  "FP8: e5m2": configured(
+    "fp8",
+    { quantization_config: { quant_method: "fp8", fmt: "e5m2", weight_block_size: [128, 128] } },
+    /fmt is "e5m2"/,
+  ),
+  "FP8: no scales": altered("fp8", without(`${Q}.weight_scale_inv`), /weight_scale_inv of it are missing/),
   "FP8: scales of another shape": altered(
     "fp8",
     replaced(testTensor(`${Q}.weight_scale_inv`, [2, 1], "F32", 4)),
-    /q_proj|quantization/,
+    /weight_scale_inv": the shape is \[2,1\]/,
   ),
   "FP8: scales of integers": altered(
     "fp8",
     replaced(testTensor(`${Q}.weight_scale_inv`, [1, 1], "I32", 4)),
-    /q_proj|quantization/,
+    /weight_scale_inv": has dtype i32/,
   ),
-  "FP8: weights of e5m2": altered("fp8", replaced(testTensor(`${Q}.weight`, [32, 32], "F8_E5M2", 1)), /q_proj|quantization/),
+  "FP8: weights of e5m2": altered("fp8", replaced(testTensor(`${Q}.weight`, [32, 32], "F8_E5M2", 1)), /has dtype f8_e5m2/),
 };

@@ -5,7 +5,7 @@ import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { bytesSource } from "../../src/formats/memory.ts";
 import type { CheckpointSource } from "../../src/formats/source.ts";
 import { HOSTILE_GGUF, type HostileFile } from "./hostile-gguf.ts";
-import { HOSTILE_SAFETENSORS } from "./hostile-safetensors.ts";
+import { HOSTILE_SAFETENSORS, quantizedFiles } from "./hostile-safetensors.ts";
 import { refused } from "./refused.ts";
 
 /** A folder that counts the bytes asked of it. */
@@ -46,5 +46,9 @@ for (const [name, { files, code, says }] of Object.entries(corpus))
     const size = Object.values(files).reduce((sum, file) => sum + file.length, 0);
     assert.ok(bytes() <= size + 16, `${bytes()} bytes of ${size} were read`); // the index of a split set, or a length, may be read again
   });
+
+test("what the broken MLX and FP8 files were made of is right", async () => {
+  for (const kind of ["mlx", "fp8"] as const) await (await openCheckpoint(counted(quantizedFiles(kind)).folder)).close();
+});
 
 test.run();
