@@ -1,5 +1,5 @@
 import { Qwen3Error } from "../core/errors.ts";
-import { exp, log } from "../core/math.ts";
+import { log, sumOfExps } from "../core/math.ts";
 import { checkLogits } from "./logits.ts";
 import { best } from "./ranking.ts";
 
@@ -27,12 +27,10 @@ export function logprobs(logits: Float32Array, id: number, top: number): Logprob
     throw new Qwen3Error("ARGUMENT", `logprobs: there is no token ${id}; ids are 0 to ${logits.length - 1}`);
   if (!(Number.isInteger(top) && top >= 0 && top <= logits.length))
     throw new Qwen3Error("ARGUMENT", `logprobs: top is ${top}; allowed are integers from 0 to ${logits.length}`);
+  const ranked = best(logits, Math.max(1, top));
   // log softmax = logit - (largest + log of the sum of exp(logit - largest)): the largest term is 1, so nothing overflows.
-  let largest = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < logits.length; i++) if (logits[i]! > largest) largest = logits[i]!;
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += exp(logits[i]! - largest);
-  const logSum = log(sum);
+  const largest = logits[ranked[0]!]!;
+  const logSum = log(sumOfExps(logits, largest));
   const logprob = (token: number) => logits[token]! - largest - logSum;
-  return { logprob: logprob(id), top: Array.from(best(logits, top), (token) => ({ id: token, logprob: logprob(token) })) };
+  return { logprob: logprob(id), top: Array.from(ranked.subarray(0, top), (token) => ({ id: token, logprob: logprob(token) })) };
 }

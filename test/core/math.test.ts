@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { exp, expF32, log, MAX_ANGLE, pow, sinCos } from "../../src/core/math.ts";
+import { exp, expF32, log, MAX_ANGLE, pow, sinCos, sumOfExps } from "../../src/core/math.ts";
 
 const { fround } = Math;
 const { POSITIVE_INFINITY: INFINITY, NaN: NAN, MIN_VALUE } = Number;
@@ -52,6 +52,19 @@ test("exp over its range", () => {
   within(ULPS.exp, "exp", exp, Math.exp, sweep(-1, 1, 100_000));
   for (let n = -1075; n <= 1024; n++)
     within(ULPS.exp, "exp", exp, Math.exp, [n * Math.LN2, (n + 0.5) * Math.LN2, (n + 0.4999999) * Math.LN2]);
+});
+
+test("a sum of exps is that of its terms, each alone and all together", () => {
+  assert.is(sumOfExps(Float32Array.of(3, 3, -INFINITY, -1000), 3), 2);
+  assert.is(sumOfExps(new Float32Array(0), 0), 0);
+  for (const x of sweep(-700, 0, 100_000)) {
+    const single = Float32Array.of(x);
+    const error = Math.abs(sumOfExps(single, 0) / Math.exp(single[0]!) - 1);
+    if (single[0]! > -700 && !(error < (x > -10 ? 1e-15 : 1e-13))) assert.unreachable(`${x}: ${error}`);
+  }
+  const values = Float32Array.from(sweep(-40, 0, 100_000));
+  const exact = values.reduce((sum, x) => sum + exp(x), 0);
+  assert.ok(Math.abs(sumOfExps(values, 0) / exact - 1) < 1e-14);
 });
 
 test("exp of special values", () => {
