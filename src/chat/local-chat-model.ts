@@ -1,8 +1,7 @@
 /** A loaded checkpoint as a `ChatModel`. */
 import type { GenerateOptions, SampledToken, Timings, Usage } from "../engine/generate.ts";
+import type { PromptToken } from "../engine/generate-options.ts";
 import type { LocalModel } from "../engine/local-model.ts";
-import type { SequenceCache } from "../engine/sequence-cache.ts";
-import { StepQueue } from "../engine/step.ts";
 import { generateText } from "../engine/text-generation.ts";
 import { chat, encodeChat } from "./chat.ts";
 import type {
@@ -20,7 +19,6 @@ import type {
   TokenizeOptions,
 } from "./chat-model.ts";
 import { Movement } from "./movement.ts";
-import { promptLogprobs } from "./prompt-logprobs.ts";
 import { ResponseFormats } from "./response-format.ts";
 
 export class LocalChatModel implements ChatModel {
@@ -28,8 +26,6 @@ export class LocalChatModel implements ChatModel {
   readonly #model: LocalModel;
   readonly #formats: ResponseFormats;
   readonly #movement = new Movement();
-  /** One prompt is scored at a time: logits of all its tokens take room. */
-  readonly #scoring = new StepQueue();
   #promptTokens = 0;
   #cachedTokens = 0;
 
@@ -54,27 +50,22 @@ export class LocalChatModel implements ChatModel {
   }
 
   async *complete(request: CompletionRequest): AsyncGenerator<CompletionEvent, void> {
-    const { promptIds, promptLogprobs: top, signal } = request;
+    const { promptIds, promptLogprobs } = request;
     const plain = { ...this.#options(request), skipSpecialTokens: !request.specialTokens };
     const options = this.#formats.apply(plain, request.constraint);
-    let cache: SequenceCache | undefined;
-    try {
-      if (top !== undefined) {
-        this.#model.requirePrompt(promptIds);
-        const own = this.#model.newCache();
-        cache = own;
-        const scored = this.#scoring.run(() => promptLogprobs(this.#model, promptIds, { top, cache: own, signal }));
-        yield { type: "prompt", tokens: await scored };
-      }
-      const answer = generateText(this.#model, [promptIds], { ...options, cache }, ([result]) => result!);
-      for await (const part of this.#movement.watch(answer)) yield { type: "token", token: toToken(part), text: part.text };
-      const { finishReason, ...result } = await answer.final();
-      // Scoring has filled the cache for this very request: nobody was spared anything.
-      const usage = cache ? { ...result.usage, cachedTokens: 0 } : result.usage;
-      yield this.#finish({ ...result, usage, reason: finishReason });
-    } finally {
-      cache?.close();
+    const tokens: AnswerToken[] = promptIds.slice(0, 1).map((id) => ({ id })); // nothing stands before the first
+    const onPromptLogprobs = ({ id, logprobs }: PromptToken) => void tokens.push({ id, ...logprobs });
+    const scoring = promptLogprobs === undefined ? {} : { promptLogprobs, onPromptLogprobs };
+    const answer = generateText(this.#model, [promptIds], { ...options, ...scoring }, ([result]) => result!);
+    let told = promptLogprobs === undefined;
+    for await (const part of this.#movement.watch(answer)) {
+      if (!told) yield { type: "prompt", tokens };
+      told = true;
+      yield { type: "token", token: toToken(part), text: part.text };
     }
+    if (!told) yield { type: "prompt", tokens };
+    const { finishReason, ...result } = await answer.final();
+    yield this.#finish({ ...result, reason: finishReason });
   }
 
   async applyTemplate(prompt: ChatPrompt): Promise<{ text: string; ids: readonly number[] }> {

@@ -74,7 +74,7 @@ function expOfSum(x: number, rest: number): number {
 }
 
 /** 2^(j / 256). */
-const ROOTS_OF_TWO = Float64Array.from({ length: 256 }, (_, j) => exp((j * Math.LN2) / 256));
+const ROOTS_OF_TWO = Float64Array.from({ length: 256 }, (_, j) => exp((j * (LN2_FIRST + LN2_REST)) / 256));
 
 /**
  * The sum of e^(value - largest), in order, for values of which none is above `largest`: each term within 1e-15 of its value where the difference
