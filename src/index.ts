@@ -7,6 +7,7 @@ export type { KvType } from "./backend/backend.ts";
 export type { ChatFinish, ChatFinishReason, ChatOptions, ChatPart, ChatResult, TokenPart } from "./chat/chat.ts";
 export type { ChatModel } from "./chat/chat-model.ts";
 export { Qwen3 } from "./chat/pretrained.ts";
+export type { ToolChoice } from "./chat/tool-choice.ts";
 export { type ErrorCode, Qwen3Error } from "./core/errors.ts";
 export type { EngineStatistics } from "./engine/engine-statistics.ts";
 export type { FinishReason, GenerateOptions, LogitsProcessor, SampledToken, Timings, Usage } from "./engine/generate.ts";

@@ -1,6 +1,7 @@
 /**
  * `chat`: messages in, parts of the assistant's answer out: reasoning, text and tool calls as they come, then why it ended.
  */
+import { Qwen3Error } from "../core/errors.ts";
 import {
   Batch,
   type FinishReason,
@@ -12,12 +13,14 @@ import {
 } from "../engine/generate.ts";
 import type { LocalModel } from "../engine/local-model.ts";
 import { PartStream } from "../engine/part-stream.ts";
+import type { Reasoning } from "../grammar/compile.ts";
 import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 import { AssistantParser, type AssistantPart, startsInReasoning, type WholeToolCall } from "../text/assistant-parser.ts";
 import type { ChatMessage } from "../text/messages.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { ChatTemplateOptions } from "../text/tokenizer.ts";
 import type { ResponseFormats } from "./response-format.ts";
+import { type ToolChoice, toolFormat, withoutToolCalls } from "./tool-choice.ts";
 
 export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
   /**
@@ -29,6 +32,12 @@ export interface ChatOptions extends GenerateOptions, ChatTemplateOptions {
   readonly tokens?: boolean | undefined;
   /** Whether tool calls are told from text. Default true. */
   readonly toolCalls?: boolean | undefined;
+  /**
+   * Whether the model may call a tool ("auto", the default), must not ("none": it still reads about them, and the token that opens a call
+   * is never sampled), must ("required"), or must call one function. Calls that have to be made, and those of tools with `strict: true`, are
+   * held to the tools' schemas; what of a schema cannot be enforced is refused: GRAMMAR_UNSUPPORTED, by name.
+   */
+  readonly toolChoice?: ToolChoice | undefined;
   /** Whether an answer may have several tool calls. Default true; else it ends with its first one. */
   readonly parallelToolCalls?: boolean | undefined;
   /** The id of the answer's tool call with this index. Default `call_0` and so on, counted through the conversation. */
@@ -74,7 +83,7 @@ export function chat(
   const ids = encodeChat(model, messages, options);
   const mayReason = options.kwargs?.enable_thinking === true ? "optional" : "none";
   const reasoning = startsInReasoning(ids, model.tokenizer) ? "open" : mayReason;
-  const batch = new Batch(model, [ids], formats.apply(options, options.responseFormat, reasoning));
+  const batch = new Batch(model, [ids], heldTo(options, reasoning, model, formats));
   const sequence = batch.sequences[0]!;
   const parser = newParser(model, ids, messages, options);
   const said: AssistantPart[] = [];
@@ -107,17 +116,28 @@ export function chat(
   });
 }
 
+/** The options with the constraint that the form of the answer and the choice of tools ask for. */
+function heldTo(options: ChatOptions, reasoning: Reasoning, model: LocalModel, formats: ResponseFormats): GenerateOptions {
+  const calls = toolFormat(options);
+  const { responseFormat, toolChoice = "auto", constraint } = options;
+  if (calls && toolChoice !== "auto" && (responseFormat || constraint))
+    throw new Qwen3Error("ARGUMENT", "toolChoice asks for a call beside responseFormat or constraint; allowed is one of them");
+  const held = formats.apply(options, responseFormat ?? (constraint ? undefined : calls), reasoning);
+  if (toolChoice !== "none" || held.constraint) return held;
+  return { ...held, constraint: withoutToolCalls(model.tokenizer, model.config.vocab_size) };
+}
+
 function newParser(
   { tokenizer }: LocalModel,
   promptIds: readonly number[],
   messages: readonly ChatMessage[],
-  { toolCalls = true, callId }: ChatOptions,
+  { toolCalls = true, toolChoice, callId }: ChatOptions,
 ): AssistantParser {
   // Calls are numbered through the conversation: clients match results to calls by id, whatever the turn.
   const earlier = messages.reduce((count, { tool_calls }) => count + (tool_calls?.length ?? 0), 0);
   return new AssistantParser(tokenizer, {
     startsInReasoning: startsInReasoning(promptIds, tokenizer),
-    toolCalls,
+    toolCalls: toolCalls && toolChoice !== "none",
     callId: callId ?? ((index) => `call_${earlier + index}`),
   });
 }
