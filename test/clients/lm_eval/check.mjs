@@ -29,23 +29,24 @@ async function loglikelihood(context, continuation) {
   return sum;
 }
 
-async function lmEval(name, path, more = "") {
+async function lmEval(task, name, path, more = "", options = []) {
   const args = [
     "--model",
     name,
     "--tasks",
-    "nano_choice",
+    task,
     "--include_path",
     join(root, "test/clients/lm_eval"),
     "--log_samples",
     "--output_path",
     join(output, name),
+    ...options,
   ];
   const modelArgs = `base_url=${listener.url}${path},model=nano,tokenizer=${nanoPath},num_concurrent=2,max_retries=1${more}`;
   const child = spawn(process.env.LM_EVAL ?? "lm_eval", [...args, "--model_args", modelArgs], { cwd: root, stdio: "inherit" });
   const code = await new Promise((done) => child.on("close", done));
   assert.equal(code, 0);
-  const files = readdirSync(join(output, name), { recursive: true }).filter((file) => /samples_nano_choice.*\.jsonl$/.test(file));
+  const files = readdirSync(join(output, name), { recursive: true }).filter((file) => file.includes(`samples_${task}`));
   return readFileSync(join(output, name, files[0]), "utf8")
     .trim()
     .split("\n")
@@ -55,7 +56,12 @@ async function lmEval(name, path, more = "") {
 try {
   let compared = 0;
   for (const tokenized of ["True", "False"]) {
-    for (const { doc, resps } of await lmEval("local-completions", "/v1/completions", `,tokenized_requests=${tokenized}`))
+    for (const { doc, resps } of await lmEval(
+      "nano_choice",
+      "local-completions",
+      "/v1/completions",
+      `,tokenized_requests=${tokenized}`,
+    ))
       for (const [i, choice] of doc.choices.entries()) {
         const theirs = Number(resps[i][0][0]);
         const ours = await loglikelihood(doc.question, choice);
@@ -65,6 +71,11 @@ try {
       }
   }
   assert.ok(compared >= 30, `${compared} compared`);
+  const chat = await lmEval("nano_answer", "local-chat-completions", "/v1/chat/completions", "", ["--apply_chat_template"]);
+  assert.deepEqual(
+    chat.map(({ resps }) => resps[0][0]),
+    chat.map(({ doc }) => doc.answer),
+  );
   console.log(`${compared} log-likelihoods of lm-eval are those of the forward pass`);
 } finally {
   await listener.close();
