@@ -78,7 +78,7 @@ export async function aborts(
     await Promise.all(Array.from({ length: requests }, (_, i) => one(i)));
     const after = await server.idle();
     for (const [name, was, is] of [
-      ["bytes of pages", before.kvUsedBytes, after.kvUsedBytes],
+      ["pages in use", before.usedPages, after.usedPages],
       ["handles", before.resources.join(), after.resources.join()],
     ] as const)
       if (was !== is) throw new Error(`round ${round}: ${name} were ${was} and are ${is}`);

@@ -37,13 +37,19 @@ export interface ChatModelStats {
   /** Sequences that wait for their turn, and those that have it. */
   readonly waiting: number;
   readonly running: number;
-  /** Bytes of the KV cache in use, and how many there may be. */
-  readonly kvUsedBytes: number;
-  readonly kvLimitBytes: number;
-  /** Prompt tokens that were asked for, and those of them that were in the cache already. */
+  /** Pages of the KV cache that sequences hold, those kept for later ones alone, and how many there may be of both. */
+  readonly usedPages: number;
+  readonly keptPages: number;
+  readonly mostPages: number;
+  /** Prompt tokens of sequences that have started, and those of them that were in the cache already. */
   readonly promptTokens: number;
   readonly cachedTokens: number;
-  /** Milliseconds for which work that somebody waits for has not moved: since the last step, or since it came if that is later. */
+  /** How often a sequence had to give up its pages. */
+  readonly preemptions: number;
+  readonly steps: number;
+  /** What the last step took; 0 before the first. */
+  readonly lastStepMs: number;
+  /** For how long work that somebody waits for has seen no step end; 0 where there is none. */
   readonly stalledMs: number;
 }
 

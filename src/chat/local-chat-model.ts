@@ -18,16 +18,12 @@ import type {
   CompletionRequest,
   TokenizeOptions,
 } from "./chat-model.ts";
-import { Movement } from "./movement.ts";
 import { ResponseFormats } from "./response-format.ts";
 
 export class LocalChatModel implements ChatModel {
   readonly info: ChatModelInfo;
   readonly #model: LocalModel;
   readonly #formats: ResponseFormats;
-  readonly #movement = new Movement();
-  #promptTokens = 0;
-  #cachedTokens = 0;
 
   constructor(model: LocalModel, formats = new ResponseFormats(model)) {
     const { name, config, plan } = model;
@@ -41,10 +37,9 @@ export class LocalChatModel implements ChatModel {
     const answering = { toolCalls, parallelToolCalls, callId, tokens: true, responseFormat: request.constraint };
     const options = { ...toTemplate(request), ...this.#options(request), ...answering };
     const parts = chat(this.#model, messages, options, this.#formats);
-    const moving = this.#movement.watch(parts);
-    for await (const part of moving) {
+    for await (const part of parts) {
       if (part.type === "token") yield { type: "token", token: toToken(part.token) };
-      else if (part.type === "finish") yield this.#finish({ ...part, reason: part.finishReason });
+      else if (part.type === "finish") yield finish({ ...part, reason: part.finishReason });
       else yield part;
     }
   }
@@ -58,14 +53,14 @@ export class LocalChatModel implements ChatModel {
     const scoring = promptLogprobs === undefined ? {} : { promptLogprobs, onPromptLogprobs };
     const answer = generateText(this.#model, [promptIds], { ...options, ...scoring }, ([result]) => result!);
     let told = promptLogprobs === undefined;
-    for await (const part of this.#movement.watch(answer)) {
+    for await (const part of answer) {
       if (!told) yield { type: "prompt", tokens };
       told = true;
       yield { type: "token", token: toToken(part), text: part.text };
     }
     if (!told) yield { type: "prompt", tokens };
     const { finishReason, ...result } = await answer.final();
-    yield this.#finish({ ...result, reason: finishReason });
+    yield finish({ ...result, reason: finishReason });
   }
 
   async applyTemplate(prompt: ChatPrompt): Promise<{ text: string; ids: readonly number[] }> {
@@ -91,38 +86,26 @@ export class LocalChatModel implements ChatModel {
   }
 
   stats(): ChatModelStats {
-    const { kvPool, statistics } = this.#model;
-    return {
-      waiting: statistics.waiting,
-      running: statistics.running,
-      kvUsedBytes: kvPool.usedBytes,
-      kvLimitBytes: kvPool.limitBytes,
-      promptTokens: this.#promptTokens,
-      cachedTokens: this.#cachedTokens,
-      stalledMs: this.#movement.stalledMs(),
-    };
+    return this.#model.statistics;
   }
 
   #options(request: AnswerOptions): GenerateOptions {
     const { sampling, maxNewTokens, minNewTokens, stop, stopTokenIds, ignoreEos, logprobs, choice, signal } = request;
     const limits = { maxNewTokens, minNewTokens, stop, stopTokenIds, ignoreEos };
-    const onPromptProgress = () => this.#movement.moved();
-    return { ...sampling, ...limits, logprobs, choice, signal, timings: true, onPromptProgress };
+    return { ...sampling, ...limits, logprobs, choice, signal, timings: true };
   }
+}
 
-  #finish<Reason extends string>(result: {
-    readonly reason: Reason | "abort";
-    readonly usage: Usage;
-    readonly seed: number;
-    readonly timings?: Timings;
-  }): AnswerFinish<Exclude<Reason, "abort">> {
-    const { usage, seed, timings = { promptMs: 0, completionMs: 0 } } = result;
-    // What is aborted throws the signal's reason and what fails its error: neither gets here.
-    const finishReason = result.reason as Exclude<Reason, "abort">;
-    this.#promptTokens += usage.promptTokens;
-    this.#cachedTokens += usage.cachedTokens;
-    return { type: "finish", finishReason, usage, timings, seed };
-  }
+function finish<Reason extends string>(result: {
+  readonly reason: Reason | "abort";
+  readonly usage: Usage;
+  readonly seed: number;
+  readonly timings?: Timings;
+}): AnswerFinish<Exclude<Reason, "abort">> {
+  const { usage, seed, timings = { promptMs: 0, completionMs: 0 } } = result;
+  // What is aborted throws the signal's reason and what fails its error: neither gets here.
+  const finishReason = result.reason as Exclude<Reason, "abort">;
+  return { type: "finish", finishReason, usage, timings, seed };
 }
 
 /** The last part of a path or URL: where a checkpoint lies is nobody's business. */

@@ -198,6 +198,7 @@ one exits at once. A key can also stand in the environment, as QWEN3_API_KEY. St
       ...servedModelOptions,
       "max-num-seqs": integer(1, 4096, "Answers that are computed at once; more wait. Default: 64."),
       "max-num-batched-tokens": integer(1, 65536, "Tokens in a step of the engine. Default: 128."),
+      "no-enable-prefix-caching": flag("Keep nothing of a prompt for later ones that begin in the same way."),
       "kv-cache-dtype": choice(["auto", "f32", "f16", "int8"], "Type of the cached keys and values. Default: auto, as for chat."),
       quantization: choice(
         ["none", "int8", "int4"],

@@ -67,6 +67,7 @@ function toServedModelOptions(values: ServeValues): ModelOptions {
     kvCache: kvCache === "auto" ? undefined : kvCache,
     maxSequences: values["max-num-seqs"],
     maxBatchedTokens: values["max-num-batched-tokens"],
+    prefixCache: !values["no-enable-prefix-caching"],
   };
 }
 

@@ -83,6 +83,12 @@ export function toApiError(error: unknown, prompt = "messages", constraint?: str
         retryAfter: 1,
         cause,
       });
+    if (code === "QUEUE_FULL")
+      return new ApiError(429, "the engine has as much to do as it takes; try again", {
+        code: "rate_limit_exceeded",
+        retryAfter: 1,
+        cause,
+      });
     if (code === "CLOSED") return new ApiError(503, "the model was closed", { code: "closed", cause });
   }
   return new ApiError(500, "internal error; the server's log tells more under this request's id", {

@@ -74,6 +74,7 @@ export class Metrics {
   /** @param answers how many the server has under way */
   text(stats: ChatModelStats, answers: number): string {
     const gauge = (name: string, help: string, value: number) => family(name, "gauge", help, [`qwen3_${name} ${value}`]);
+    const total = (name: string, help: string, value: number) => family(name, "counter", help, [`qwen3_${name} ${value}`]);
     const counter = (name: string, help: string, of: Counter) => family(name, "counter", help, of.lines(`qwen3_${name}`));
     const histogram = (name: string, help: string, of: Histogram) => family(name, "histogram", help, of.lines(`qwen3_${name}`));
     return [
@@ -81,8 +82,14 @@ export class Metrics {
       gauge("answers", "Answers under way or waiting, each choice counted.", answers),
       gauge("sequences_waiting", "Sequences without a place in the engine's steps.", stats.waiting),
       gauge("sequences_running", "Sequences that take part in the engine's steps.", stats.running),
-      gauge("kv_cache_used_bytes", "Bytes of the KV cache in use.", stats.kvUsedBytes),
-      gauge("kv_cache_limit_bytes", "Bytes that the KV cache may take.", stats.kvLimitBytes),
+      gauge("kv_cache_pages_used", "Pages of the KV cache that sequences hold.", stats.usedPages),
+      gauge("kv_cache_pages_kept", "Pages that are kept for later requests alone.", stats.keptPages),
+      gauge("kv_cache_pages_limit", "How many pages there may be.", stats.mostPages),
+      total("prefix_cache_queries_total", "Prompt tokens that were looked for in the prefix cache.", stats.promptTokens),
+      total("prefix_cache_hits_total", "Prompt tokens that were found there.", stats.cachedTokens),
+      total("preemptions_total", "How often a sequence gave up its pages.", stats.preemptions),
+      total("engine_steps_total", "Steps of the engine.", stats.steps),
+      gauge("engine_step_seconds", "What the last step took.", stats.lastStepMs / 1000),
       gauge("engine_stalled_seconds", "For how long work has waited without a step.", stats.stalledMs / 1000),
       counter("prompt_tokens_total", "Tokens of prompts.", this.promptTokens),
       counter("cached_prompt_tokens_total", "Tokens of prompts that were in the cache.", this.cachedTokens),

@@ -3,7 +3,6 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { ChatEvent, ChatModel, CompletionEvent } from "../../src/chat/chat-model.ts";
 import { LocalChatModel } from "../../src/chat/local-chat-model.ts";
-import { Movement } from "../../src/chat/movement.ts";
 import { LocalModel } from "../../src/engine/local-model.ts";
 import { logprobs } from "../../src/sampler/logprobs.ts";
 import { nanoPath } from "../paths.ts";
@@ -55,7 +54,7 @@ test("the prompt's log-probabilities are those of the forward pass", async () =>
   assert.equal(prompt?.type === "prompt" && prompt.tokens, [{ id: promptIds[0] }, ...expected]);
   const id = next?.type === "token" ? next.token.id : -1;
   assert.equal(next?.type === "token" && next.token, { id, ...logprobs(row(promptIds.length - 1), id, 3) });
-  assert.is(model.stats().kvUsedBytes, 0);
+  assert.is(model.stats().usedPages, 0);
 });
 
 test("a prompt alone can be scored", async () => {
@@ -109,31 +108,7 @@ test("what is wrong is an error of the package, and a signal stops the work", as
   abort.abort(new Error("gone"));
   await fails(model.chat({ messages, signal: abort.signal }), /gone/);
   await fails(model.complete({ promptIds: [5, 6], promptLogprobs: 1, signal: abort.signal }), /gone/);
-  assert.equal([model.stats().running, model.stats().waiting, model.stats().kvUsedBytes], [0, 0, 0]);
-});
-
-test("work that does not move is noticed while somebody waits for it", async () => {
-  let now = 0;
-  const movement = new Movement(() => now);
-  let give = (_: number) => {};
-  const parts = (async function* () {
-    yield await new Promise<number>((resolve) => {
-      give = resolve;
-    });
-  })();
-  const watched = movement.watch(parts);
-  assert.is(movement.stalledMs(), 0);
-  const next = watched.next();
-  now = 40;
-  assert.is(movement.stalledMs(), 40);
-  movement.moved();
-  now = 50;
-  assert.is(movement.stalledMs(), 10);
-  give(1);
-  assert.equal(await next, { done: false, value: 1 });
-  now = 99;
-  assert.is(movement.stalledMs(), 0);
-  await watched.return();
+  assert.equal([model.stats().running, model.stats().waiting, model.stats().usedPages], [0, 0, 0]);
 });
 
 test.run();

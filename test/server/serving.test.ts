@@ -171,7 +171,7 @@ test("metrics", async () => {
   assert.is(value("qwen3_time_between_tokens_seconds_count"), 21);
   assert.is(value('qwen3_time_between_tokens_seconds_bucket{le="+Inf"}'), 21);
   assert.is(value("qwen3_answers"), 0);
-  assert.ok(value("qwen3_kv_cache_limit_bytes") > 0);
+  assert.ok(value("qwen3_kv_cache_pages_limit") > 0);
   for (const line of text.trimEnd().split("\n"))
     assert.match(line, /^(# (HELP|TYPE) qwen3_\w+ .+|qwen3_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [\d.e+-]+)$/);
   const names = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name);
