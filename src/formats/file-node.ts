@@ -12,7 +12,7 @@ import type { ByteSource, CheckpointSource } from "./source.ts";
 export async function fileFolder(location: string | URL, signal?: AbortSignal): Promise<CheckpointSource> {
   const folder = await pathOf(location, signal);
   const stats = await statIfPresent(folder, signal);
-  if (!stats) throw new Qwen3Error("SOURCE_READ", `${folder}: no such folder`);
+  if (!stats) throw new Qwen3Error("SOURCE_READ", `${folder}: no such file or folder`);
   if (!stats.isDirectory())
     throw new Qwen3Error("SOURCE_READ", `${folder}: not a folder; give the folder that holds config.json, or a GGUF file`);
   return {

@@ -108,7 +108,7 @@ async function readArray(header: HeaderReader, key: string): Promise<GgufArray> 
   if (type === "array") return header.refuse(`${key} is an array of arrays, which no reader takes`);
   const leastBytes = type === "string" ? 8 : bytesOf(type);
   const most = Math.floor(Math.max(0, header.remaining - 8) / leastBytes);
-  const length = await header.count(`the length of ${key}`, most, `for the file has ${header.source.size} bytes`);
+  const length = await header.count(`the length of ${key}`, most, `for the file ends after ${header.source.size} bytes`);
   const start = header.at;
   if (type === "string") await skipTexts(header, length, key);
   else {

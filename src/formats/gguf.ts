@@ -60,7 +60,7 @@ export function beginsAsGguf(bytes: Uint8Array): boolean {
 export async function parseGgufHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufHeader> {
   const header = new HeaderReader(source, signal);
   const version = await readVersion(header);
-  const size = `for the file has ${source.size} bytes`;
+  const size = `for the file ends after ${source.size} bytes`;
   const tensorCount = await header.count("the number of tensors", Math.floor(source.size / LEAST_TENSOR_BYTES), size);
   const keyCount = await header.count("the number of metadata keys", Math.floor(source.size / LEAST_KEY_BYTES), size);
   if (tensorCount > MAX_TENSORS) header.refuse(`${tensorCount} tensors; at most ${MAX_TENSORS} are allowed`);

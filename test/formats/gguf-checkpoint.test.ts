@@ -153,7 +153,7 @@ test("refused: a folder of several, or of none, and a file of another kind", asy
   await refused("CHECKPOINT_FILE", ["none.gguf is missing, though it was asked for"], () =>
     openCheckpoint(`${origin}/none.gguf`),
   );
-  await refused("SOURCE_READ", ["no such folder"], () => openCheckpoint(join(folder, "none.gguf")));
+  await refused("SOURCE_READ", ["no such file or folder"], () => openCheckpoint(join(folder, "none.gguf")));
 });
 
 test("refused: a tensor of a type that is not computed with, and one that is not Qwen3's", async () => {

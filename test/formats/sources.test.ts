@@ -118,8 +118,8 @@ test("folders on disk open plain names only", async () => {
 });
 
 test("locations that lead nowhere say so", async () => {
-  await refused("SOURCE_READ", [`${folder}/none: no such folder`], () => openFolder(`${folder}/none`));
-  await refused("SOURCE_READ", [`${folder}/none: no such folder`], () => openFolder(pathToFileURL(`${folder}/none`)));
+  await refused("SOURCE_READ", [`${folder}/none: no such file or folder`], () => openFolder(`${folder}/none`));
+  await refused("SOURCE_READ", [`${folder}/none: no such file or folder`], () => openFolder(pathToFileURL(`${folder}/none`)));
   await refused("SOURCE_READ", ["data.bin: not a folder"], () => openFolder(join(folder, "data.bin")));
   await refused("SOURCE_READ", ["file://elsewhere/a"], () => openFolder("file://elsewhere/a"));
   await refused("SOURCE_READ", ["a\0b"], () => openFolder("a\0b"));
