@@ -22,7 +22,15 @@ export interface Example {
   readonly code: string;
 }
 
-const PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "weights/nano/README.md"];
+const PAGES = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "CHANGELOG.md",
+  "docs/server.md",
+  "weights/nano/README.md",
+];
 
 /** Those of the pages, then those of the doc comments, in order. */
 export function allExamples(): Example[] {

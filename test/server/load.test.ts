@@ -1,8 +1,8 @@
 /** The loads of bench/load, shortened. They throw where the server does not do what it must. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { aborts, burst, chats, mixed, slowWriters } from "../../bench/load/loads.ts";
-import { ServerProcess } from "../../bench/load/server-process.ts";
+import { aborts, burst, chats, mixed, slowWriters } from "../../bench/server/loads.ts";
+import { ServerProcess } from "../../bench/server/server-process.ts";
 
 const test = suite("load");
 const server = await ServerProcess.start({ answers: 100 });

@@ -1,12 +1,12 @@
 /**
  * Loads on a server with nano, over loopback:
  *
- *     npm run bench -- load                        all but mixed
- *     npm run bench -- load burst 3000             so many requests at once
- *     npm run bench -- load aborts 100 10          requests, rounds
- *     npm run bench -- load slow-writers 500 10    connections, seconds
- *     npm run bench -- load mixed 3600 8           seconds, clients; resident size every minute
- *     npm run bench -- load chats 128              tokens; 1, 4 and 16 at once
+ *     npm run bench -- server                        all but mixed
+ *     npm run bench -- server burst 3000             so many requests at once
+ *     npm run bench -- server aborts 100 10          requests, rounds
+ *     npm run bench -- server slow-writers 500 10    connections, seconds
+ *     npm run bench -- server mixed 3600 8           seconds, clients; resident size every minute
+ *     npm run bench -- server chats 128              tokens; 1, 4 and 16 at once
  */
 import { aborts, burst, chats, mixed, slowWriters } from "./loads.ts";
 import { type ServedOptions, ServerProcess } from "./server-process.ts";
