@@ -184,4 +184,36 @@ test("variables of the template are the request's", async () => {
   assert.is((await client.chat({ chat_template_kwargs: { messages: [] }, max_tokens: 1 })).status, 400);
 });
 
+test("the second turn of a conversation computes the new tokens alone", async () => {
+  const long = [{ role: "system", content: "You answer questions about models. ".repeat(20) }, ...QUESTION];
+  const first = (await client.chat({ messages: long })).json;
+  const { message } = first.choices[0];
+  const second = (await client.chat({ messages: [...long, message, { role: "user", content: "What is RoPE?" }], max_tokens: 4 }))
+    .json;
+  const { cached_tokens } = second.usage.prompt_tokens_details;
+  assert.ok(cached_tokens > first.usage.prompt_tokens - 32, `${cached_tokens} of ${first.usage.prompt_tokens}`);
+  assert.is(second.timings.prompt_n, second.usage.prompt_tokens - cached_tokens);
+});
+
+test("forms: a schema, a pattern, a choice, and what is not supported by name", async () => {
+  const schema = {
+    type: "object",
+    properties: { n: { type: "integer", minimum: 1, maximum: 9 } },
+    required: ["n"],
+    additionalProperties: false,
+  };
+  const content = async (body: object) => (await client.chat(body)).json.choices[0].message.content;
+  const { n } = JSON.parse(await content({ response_format: { type: "json_schema", json_schema: { name: "x", schema } } }));
+  assert.ok(n >= 1 && n <= 9);
+  assert.match(await content({ guided_regex: "[0-9]{3}" }), /^[0-9]{3}$/);
+  assert.ok(["yes", "no"].includes(await content({ structured_outputs: { choice: ["yes", "no"] } })));
+  for (const [unsupported, code] of [
+    [{ type: "object", unevaluatedProperties: false }, "grammar_unsupported"],
+    [{ type: "nothing" }, "grammar_syntax"],
+  ] as const) {
+    const { status, json } = await client.chat({ guided_json: unsupported });
+    assert.equal([status, json.error.param, json.error.code], [400, "guided_json", code]);
+  }
+});
+
 test.run();

@@ -119,6 +119,21 @@ function slow(events: () => AsyncGenerator<ChatEvent, void>): ChatModel {
   } as ChatModel;
 }
 
+test("what a model thinks comes beside its answer", async () => {
+  const thinking = createServer(
+    slow(async function* () {
+      yield { type: "reasoning", text: "Hm" };
+      yield { type: "reasoning", text: "m." };
+      yield { type: "text", text: "Yes." };
+    }),
+  );
+  const { json } = await read(await thinking.fetch(post({})));
+  const { content, reasoning_content } = json.choices[0].message;
+  assert.equal([content, reasoning_content], ["Yes.", "Hmm."]);
+  const deltas = eventsOf(await (await thinking.fetch(post({ stream: true }))).text()).map(({ choices }) => choices[0].delta);
+  assert.is(deltas.map(({ reasoning_content: text = "" }) => text).join(""), "Hmm.");
+});
+
 test("a silent stream is kept alive", async () => {
   const server = createServer(
     slow(async function* () {
