@@ -56,7 +56,8 @@ async function fileSystem({ navigator, FileSystemFileHandle }: PageGlobals): Pro
 
 async function cacheApi({ caches }: PageGlobals): Promise<PieceStore | undefined> {
   try {
-    return caches && cacheApiStore(await caches.open(FOLDER));
+    const cache = await caches?.open(FOLDER);
+    return cache && "keys" in cache ? cacheApiStore(cache) : undefined; // at the edge there are caches that cannot be listed
   } catch {
     return undefined;
   }

@@ -176,18 +176,20 @@ interface FileBelow {
   readonly isLink: boolean;
 }
 
-/** Files that can be read, also through links. */
+/** Files that can be read, also through links; not those that `replace` was making when its process ended. */
 async function filesBelow(folder: string): Promise<FileBelow[]> {
   const entries = (await ifPresent(readdir(folder, { recursive: true, withFileTypes: true }))) ?? [];
   const files: FileBelow[] = [];
   for (const entry of entries) {
     const full = join(entry.parentPath ?? entry.path, entry.name);
-    const stats = entry.isDirectory() ? undefined : await ifPresent(stat(full)); // a link whose content is gone has none
+    const stats = entry.isDirectory() || TEMPORARY.test(entry.name) ? undefined : await ifPresent(stat(full)); // a link whose content is gone has none
     if (!stats?.isFile()) continue;
     files.push({ path: relative(folder, full).split(sep).join("/"), bytes: stats.size, isLink: entry.isSymbolicLink() });
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
+
+const TEMPORARY = /\.[\da-f]{8}\.tmp$/;
 
 /** Makes the file beside its place and moves it there: whoever reads sees the old one or the new one. */
 async function replace(path: string, make: (temporary: string) => Promise<void>): Promise<void> {

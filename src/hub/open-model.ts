@@ -7,15 +7,14 @@ import { detectHost } from "../core/host.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { httpSource } from "../formats/http.ts";
 import type { CheckpointLocation } from "../formats/location.ts";
-import { INDEX_FILE } from "../formats/shards.ts";
 import type { CheckpointSource } from "../formats/source.ts";
 import type { HubCache } from "./cache.ts";
-import { chooseFiles, isDefaultChoice, shardsOf } from "./choose-files.ts";
+import { chooseFiles, isDefaultChoice } from "./choose-files.ts";
 import { HubApi } from "./hub-api.ts";
 import { type HubId, isCommit, parseHubId } from "./hub-id.ts";
 import { pull } from "./pull.ts";
 import { type HubOptions, type HubSettings, hubSettings, idWithRevision } from "./settings.ts";
-import { cachedLocation, snapshotFolder } from "./snapshot.ts";
+import { cachedLocation, cachedShards, snapshotFolder } from "./snapshot.ts";
 
 export interface OpenModelOptions {
   readonly hub?: HubOptions | undefined;
@@ -96,12 +95,8 @@ async function inCache(id: HubId, cache: HubCache, signal: AbortSignal | undefin
   const paths = await cache.paths(repo, commit);
   try {
     const choice = chooseFiles(paths, id);
-    if (choice.hasIndex) {
-      const index = (await cache.open(repo, commit, INDEX_FILE, signal))!;
-      const bytes = await index.read(0, index.size, signal);
-      await index.close?.();
-      if (!shardsOf(bytes, repo).every((shard) => paths.includes(shard))) return undefined;
-    }
+    if (choice.hasIndex && !(await cachedShards(cache, repo, commit, signal)).every((shard) => paths.includes(shard)))
+      return undefined;
     const isNamed = id.file !== undefined || id.quantization !== undefined;
     const complete =
       choice.main === ""

@@ -1,15 +1,14 @@
 /** A model from the hub into the cache: what it takes to run it, or what patterns name. */
 import { Qwen3Error } from "../core/errors.ts";
-import { OpenFiles } from "../formats/open-files.ts";
 import { INDEX_FILE } from "../formats/shards.ts";
 import type { CheckpointSource } from "../formats/source.ts";
 import type { HubCache } from "./cache.ts";
-import { chooseFiles, globMatcher, shardsOf } from "./choose-files.ts";
+import { chooseFiles, globMatcher } from "./choose-files.ts";
 import { downloadBlob } from "./download.ts";
 import { HubApi, type HubFile } from "./hub-api.ts";
 import { type HubId, isCommit } from "./hub-id.ts";
 import type { HubSettings } from "./settings.ts";
-import { cachedLocation } from "./snapshot.ts";
+import { cachedLocation, cachedShards } from "./snapshot.ts";
 
 export interface PullProgress {
   /** The file that is being downloaded. */
@@ -43,7 +42,6 @@ export interface Pulled {
 
 /** Room for what the file system itself takes. */
 const SPARE_BYTES = 16 * 1024 * 1024;
-const INDEX_BYTES = 100 * 1024 * 1024;
 
 /**
  * @throws Qwen3Error HUB_OFFLINE, HUB_NOT_FOUND, HUB_ACCESS, HUB_FILE, STORAGE_FULL before anything is downloaded that will not fit,
@@ -113,7 +111,7 @@ class Work {
     else {
       const index = byPath.get(INDEX_FILE)!;
       await this.#download([index]);
-      const shards = (await this.#shards()).map((path) => {
+      const shards = (await cachedShards(this.#cache, this.#repo, this.#commit, this.#options.signal)).map((path) => {
         const shard = byPath.get(path);
         if (!shard) throw new Qwen3Error("HUB_FILE", `${this.#repo}: ${path} is missing, though ${INDEX_FILE} names it`);
         return shard;
@@ -121,13 +119,6 @@ class Work {
       await this.#download([...chosen, ...shards]);
     }
     return choice.main;
-  }
-
-  async #shards(): Promise<string[]> {
-    const [cache, repo, commit] = [this.#cache, this.#repo, this.#commit];
-    const folder = { name: repo, open: (file: string, signal?: AbortSignal) => cache.open(repo, commit, file, signal) };
-    const bytes = await new OpenFiles(folder).readWhole(INDEX_FILE, INDEX_BYTES, this.#options.signal);
-    return shardsOf(bytes!, repo);
   }
 
   async #download(files: readonly HubFile[]): Promise<void> {

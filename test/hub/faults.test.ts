@@ -100,7 +100,7 @@ test("random faults at random bytes, pulled again until it ends well: what has a
         assert.equal(await cache.paths("owner/files", COMMIT), names);
       },
     ),
-    { numRuns: process.env.LONG ? 3000 : 120 },
+    { numRuns: process.env.LONG ? 1000 : 120 },
   );
   assert.ok(failed > 20 && ended > 100, `${failed} pulls failed, ${ended} ended well`);
 });

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { CheckpointSource } from "../../src/formats/source.ts";
-import { pullModel } from "../../src/hub/models.ts";
+import { ifPresent, writing } from "../../src/hub/disk-cache-node.ts";
+import { cachedModels, pullModel } from "../../src/hub/models.ts";
 import { locateModel, openModel } from "../../src/hub/open-model.ts";
 import type { PullProgress } from "../../src/hub/pull.ts";
 import { type HubOptions, hubSettings } from "../../src/hub/settings.ts";
@@ -223,6 +224,28 @@ test("what the environment says", async () => {
   assert.is(hubHome({ XDG_CACHE_HOME: "/x" }), join("/x", "huggingface"));
   assert.match(hubHome({})!, /\.cache.huggingface$/);
   assert.match(hubHome({ HF_HOME: "~/hf" })!, /^[^~].*\/hf$/);
+});
+
+test("what a process was making when it ended is no file, and what the file system says has a code", async () => {
+  const { location } = await pullModel("local/nano", options);
+  writeFileSync(join(String(location), "config.json.0123abcd.tmp"), "");
+  writeFileSync(join(folder, "models--local--nano", "refs", "main.0123abcd.tmp"), NANO_COMMIT);
+  mkdirSync(join(folder, "models--not an id"));
+  const [model, ...others] = await cachedModels(options);
+  assert.equal([model!.revisions[0]!.refs, model!.revisions[0]!.files.length, others], [["main"], 6, []]);
+  const failing = (code: string) => () => Promise.reject(Object.assign(new Error(`${code}: says the system`), { code }));
+  for (const [code, ours] of [
+    ["ENOSPC", "STORAGE_FULL"],
+    ["EDQUOT", "STORAGE_FULL"],
+    ["EACCES", "SOURCE_READ"],
+  ] as const)
+    await refused(ours, [`place: ${code}: says the system`], () => writing("place", failing(code)));
+  const other = new Error("no code");
+  assert.is(await writing("place", () => Promise.reject(other)).catch((error: unknown) => error), other);
+  const denied = await ifPresent(failing("EACCES")()).catch((error: { code?: string }) => error.code);
+  assert.is(denied, "EACCES");
+  writeFileSync(join(folder, "file"), "");
+  await refused("SOURCE_READ", [], () => pullModel("local/nano", { ...options, cache: join(folder, "file") }));
 });
 
 test("files lie there themselves where links cannot be made", async () => {
