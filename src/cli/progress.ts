@@ -63,7 +63,7 @@ export class ProgressLine {
     this.#note = "";
     const line = `${String(Math.floor(100 * share)).padStart(3)}%  ${amount}  ${this.#what}`;
     // One column is left free: a terminal may break the line after its last one.
-    this.#output.write(`\r${fit(line, (this.#output.columns ?? 80) - 1).trimEnd()}\x1b[K`);
+    this.#output.write(`\r${fit(line, (this.#output.columns || 80) - 1).trimEnd()}\x1b[K`);
   }
 
   /** Takes the line away. */

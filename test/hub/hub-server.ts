@@ -63,6 +63,7 @@ export class HubServer {
   #hub!: Server;
   #storage!: Server;
   #contents = new Map<string, Uint8Array>();
+  readonly #hashes = new WeakMap<Uint8Array, string>(); // of large files once, not for every range
 
   static async start(port = 0): Promise<HubServer> {
     const server = new HubServer();
@@ -159,7 +160,7 @@ export class HubServer {
       path,
       oid: gitSha1(bytes),
       size: bytes.length,
-      ...(isLarge(path, bytes) && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 134 } }),
+      ...(isLarge(path, bytes) && { lfs: { oid: this.#sha256(bytes), size: bytes.length, pointerSize: 134 } }),
     }));
     const all = [{ type: "directory", path: "images", oid: "0".repeat(40), size: 0 }, ...entries];
     if (at + PAGE < all.length) {
@@ -174,7 +175,7 @@ export class HubServer {
       response.setHeader("etag", `"${gitSha1(bytes)}"`);
       return this.#content(seen, response, bytes);
     }
-    const hash = sha256(bytes);
+    const hash = this.#sha256(bytes);
     this.#contents.set(hash, bytes);
     const fault = this.fault(seen);
     if (fault?.type === "status") return response.writeHead(fault.status, fault.headers ?? {}).end();
@@ -187,8 +188,14 @@ export class HubServer {
     const bytes = this.#contents.get(url.pathname.slice("/lfs/".length));
     if (!bytes) return error(response, 404, "EntryNotFound");
     if (Number(url.searchParams.get("key")) < this.expiredBelow) return response.writeHead(403).end("expired");
-    response.setHeader("etag", `"${sha256(bytes)}"`);
+    response.setHeader("etag", `"${this.#sha256(bytes)}"`);
     this.#content(seen, response, bytes);
+  }
+
+  #sha256(bytes: Uint8Array): string {
+    const known = this.#hashes.get(bytes) ?? sha256(bytes);
+    this.#hashes.set(bytes, known);
+    return known;
   }
 
   #content(seen: Seen, response: ServerResponse, bytes: Uint8Array): unknown {
