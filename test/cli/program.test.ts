@@ -27,7 +27,7 @@ test("chat without a prompt is a conversation", async () => {
 test("chat with a prompt answers and ends", async () => {
   const terminal = new FakeTerminal();
   assert.is(await runProgram(["chat", "--temperature", "0", "Who are you?"], terminal.streams), 0);
-  assert.ok(terminal.screen.startsWith(`${ANSWER}[15 prompt tokens`));
+  assert.match(terminal.screen, `${ANSWER}[15 prompt tokens`); // on a busy machine behind a line of progress
 });
 
 test("run ends the terminal's line", async () => {
