@@ -53,7 +53,7 @@ export function narrowBf16(x: usize, out: usize, n: i32): void {
 }
 
 /** Four f32 rounded to bf16, each in the low half of its lane. The steps of `f32ToBf16` in src/core/dtype.ts. */
-@inline function narrow4Bf16(v: v128): v128 {
+@inline export function narrow4Bf16(v: v128): v128 {
   const odd = v128.and(i32x4.shr_u(v, 16), i32x4.splat(1));
   const half = i32x4.shr_u(i32x4.add(i32x4.add(v, i32x4.splat(0x7fff)), odd), 16);
   const magnitude = v128.and(v, i32x4.splat(0x7fffffff));

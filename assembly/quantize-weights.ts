@@ -3,15 +3,17 @@
  *
  *   x      [cols] f32, finite and within ±65504
  *   codes  [cols] u8: code + 128 (int8), or 0..15 (int4)
- *   scales, minimums [ceil(cols / group)] f32, each of them an f16 number
+ *   scales, minimums [ceil(cols / group)] f32, each of them an f16 number; with a minimum, a number of type `kind`
  *
  * In the search for the least error the lanes are scales that are tried: every weight goes to all of them, so that errors sum up in
  * the order of the weights and no step goes across lanes. A lane holds scales that follow each other in the order of the definition,
  * which decides between equals: lane l of vector v has number 3l + v, or 4l + v with a minimum.
  */
+import { narrow4Bf16 } from "./convert";
 import { BIAS, FINITE, INFINITE, LIFTED_BIAS, MAGNITUDE, narrow4F16, SIGN, widen4F16 } from "./f16";
 import { kept } from "./kept";
 import { largestMagnitude as magnitudeBits } from "./magnitude";
+import { BF16 as SCALES_BF16, F16 as SCALES_F16 } from "./quantized-scales";
 
 const ROUND: f32 = 12582912; // 1.5 * 2^23
 const ROUND_BITS: i32 = 0x4b400000;
@@ -52,7 +54,9 @@ export function quantizeInt4(x: usize, codes: usize, scales: usize, cols: i32, g
 }
 
 /** w = code * scale + minimum. */
-export function quantizeInt4Range(x: usize, codes: usize, scales: usize, minimums: usize, cols: i32, group: i32): void {
+export function quantizeInt4Range(
+  x: usize, codes: usize, scales: usize, minimums: usize, cols: i32, group: i32, kind: i32,
+): void {
   for (let k = 0, to = 0; k < cols; k += group, to += 4) {
     const from = x + (<usize>k << 2);
     const count = min(group, cols - k);
@@ -60,8 +64,8 @@ export function quantizeInt4Range(x: usize, codes: usize, scales: usize, minimum
     const range = most(from, count) - low;
     if (range < SMALLEST_RANGE) {
       store<f32>(scales + to, 0);
-      store<f32>(minimums + to, f32x4.extract_lane(toF16(f32x4.splat(low + 0)), 0));
-    } else bestRange(from, count, f32x4.splat(low), f32x4.splat(range), scales + to, minimums + to);
+      store<f32>(minimums + to, f32x4.extract_lane(toKind(f32x4.splat(low + 0), kind), 0));
+    } else bestRange(from, count, f32x4.splat(low), f32x4.splat(range), scales + to, minimums + to, kind);
     storeCodes(from, codes + k, count, load<f32>(scales + to), load<f32>(minimums + to), 0, 15, 0);
   }
 }
@@ -95,15 +99,15 @@ function bestScale(x: usize, count: i32, extreme: v128): f32 {
   return laneOf(scales, firstOfLeast(v128.bitselect(e2, e01, second)));
 }
 
-function bestRange(x: usize, count: i32, low: v128, range: v128, scale: usize, minimum: usize): void {
+function bestRange(x: usize, count: i32, low: v128, range: v128, scale: usize, minimum: usize, kind: i32): void {
   // Lanes leave out 0, 3, 6 and 9 of 128 parts below, vectors above.
-  const minimums = toF16(f32x4.add(low, f32x4.mul(range, f32x4(0, 0.0234375, 0.046875, 0.0703125))));
+  const minimums = toKind(f32x4.add(low, f32x4.mul(range, f32x4(0, 0.0234375, 0.046875, 0.0703125))), kind);
   let scales = i32x4.splat(0);
   let errors = f32x4.splat(Infinity);
   for (let above: f32 = 0; above <= 0.0703125; above += 0.046875) {
     const width = f32x4.sub(f32x4(1, 0.9765625, 0.953125, 0.9296875), f32x4.splat(above));
-    const s0 = toF16(f32x4.div(f32x4.mul(range, width), f32x4.splat(15)));
-    const s1 = toF16(f32x4.div(f32x4.mul(range, f32x4.sub(width, f32x4.splat(0.0234375))), f32x4.splat(15)));
+    const s0 = toKind(f32x4.div(f32x4.mul(range, width), f32x4.splat(15)), kind);
+    const s1 = toKind(f32x4.div(f32x4.mul(range, f32x4.sub(width, f32x4.splat(0.0234375))), f32x4.splat(15)), kind);
     const i0 = f32x4.div(f32x4.splat(1), s0);
     const i1 = f32x4.div(f32x4.splat(1), s1);
     let e0 = f32x4.splat(0);
@@ -154,6 +158,12 @@ function bestRange(x: usize, count: i32, low: v128, range: v128, scale: usize, m
     const code = i32x4.sub(f32x4.pmin(f32x4.pmax(f32x4.add(value, round), least), most), bias);
     v128.store8_lane(codes + i, code, 0);
   }
+}
+
+/** Rounds to the type of scales that `kind` stands for (quantized-scales.ts). */
+function toKind(v: v128, kind: i32): v128 {
+  if (kind == SCALES_F16) return toF16(v);
+  return kind == SCALES_BF16 ? i32x4.shl(narrow4Bf16(v), 16) : v;
 }
 
 /** Rounds to f16. */

@@ -27,6 +27,7 @@ export type { CachedModel, CachedRevision, HubCache } from "./hub/cache.ts";
 export { cachedModels, pullModel, removeModel } from "./hub/models.ts";
 export type { Pulled, PullOptions, PullProgress } from "./hub/pull.ts";
 export type { HubOptions } from "./hub/settings.ts";
+export { type Quantized, type QuantizedMatrix, type QuantizeOptions, quantizeCheckpoint } from "./model/quantize-checkpoint.ts";
 export type { TraceTensor } from "./model/trace.ts";
 export type { ActivationType, WeightType } from "./model/weight-format.ts";
 export type { LoadProgress } from "./model/weights.ts";

@@ -44,18 +44,16 @@ export function quantizeWeights(row: Float32Array, format: QuantizedFormat): Qua
   for (let g = 0; g < groups; g++) {
     const weights = row.subarray(g * group, (g + 1) * group);
     const { scale, minimum } = type === "int8" ? int8Steps(weights) : format.minimum ? rangeSteps(weights) : int4Steps(weights);
-    const [low, high, zero] = type === "int8" ? [-127, 127, 0] : format.minimum ? [0, 15, 0] : [-8, 7, 8];
-    const inverse = scale === 0 ? 0 : fround(1 / scale);
     scales[g] = scale;
     if (minimums.length > 0) minimums[g] = minimum;
-    for (const [k, weight] of weights.entries())
-      codes[g * group + k] = zero + max(low, min(toInteger(fround(fround(weight - minimum) * inverse)), high));
+    const range = type === "int8" ? ([-127, 127, 0] as const) : format.minimum ? ([0, 15, 0] as const) : ([-8, 7, 8] as const);
+    storeCodes(weights, { scale, minimum }, range, codes, g * group);
   }
   return minimums.length > 0 ? { codes, scales, minimums } : { codes, scales };
 }
 
 /** w = (code - zero) * scale + minimum. */
-interface Steps {
+export interface Steps {
   readonly scale: number;
   readonly minimum: number;
 }
@@ -77,18 +75,41 @@ function int4Steps(weights: Float32Array): Steps {
   return leastError(weights, tried, -8, 7);
 }
 
-function rangeSteps(weights: Float32Array): Steps {
-  const low = weights.reduce((least, weight) => min(least, weight));
-  const high = weights.reduce((most, weight) => max(most, weight));
+/** @param round to the type of scales and minimums */
+export function rangeSteps(weights: Float32Array, round: (value: number) => number = toF16): Steps {
+  const { low, high } = rangeOf(weights);
   const range = fround(high - low);
-  if (range < SMALLEST_RANGE) return { scale: 0, minimum: toF16(low + 0) }; // -0 becomes 0
+  if (range < SMALLEST_RANGE) return { scale: 0, minimum: round(low + 0) }; // -0 becomes 0
   const tried = INT4_CUTS.flatMap((below) =>
     INT4_CUTS.map((above) => ({
-      scale: toF16(fround(fround(range * (1 - below - above)) / 15)),
-      minimum: toF16(fround(low + fround(range * below))),
+      scale: round(fround(fround(range * (1 - below - above)) / 15)),
+      minimum: round(fround(low + fround(range * below))),
     })),
   );
   return leastError(weights, tried, 0, 15);
+}
+
+export function rangeOf(weights: Float32Array): { readonly low: number; readonly high: number } {
+  let [low, high] = [weights[0]!, weights[0]!];
+  for (let i = 1; i < weights.length; i++) {
+    const weight = weights[i]!;
+    if (weight < low) low = weight;
+    if (weight > high) high = weight;
+  }
+  return { low, high };
+}
+
+/** The codes of a group, into `codes` from `at` on. */
+export function storeCodes(
+  weights: Float32Array,
+  { scale, minimum }: Steps,
+  [low, high, zero]: readonly [low: number, high: number, zero: number],
+  codes: Int8Array | Uint8Array,
+  at: number,
+): void {
+  const inverse = scale === 0 ? 0 : fround(1 / scale);
+  for (let k = 0; k < weights.length; k++)
+    codes[at + k] = zero + max(low, min(toInteger(fround(fround(weights[k]! - minimum) * inverse)), high));
 }
 
 /** The steps with the least sum of squared errors, the first of equals. */
@@ -99,8 +120,8 @@ function leastError(weights: Float32Array, tried: readonly Steps[], low: number,
     const { scale, minimum } = steps;
     const inverse = fround(1 / scale);
     let sum = 0; // in squares of the scale
-    for (const weight of weights) {
-      const exact = fround(fround(weight - minimum) * inverse);
+    for (let k = 0; k < weights.length; k++) {
+      const exact = fround(fround(weights[k]! - minimum) * inverse);
       const error = fround(exact - max(low, min(toInteger(exact), high)));
       sum = fround(sum + fround(error * error));
     }

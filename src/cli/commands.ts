@@ -3,6 +3,7 @@
 import { type Command, command, generalOptions, json, quiet } from "./command.ts";
 import { hubCommands } from "./hub-commands.ts";
 import { bytes, choice, flag, integer, integerOr, number, text, texts, type Values, variables } from "./options.ts";
+import { quantizeCommand } from "./quantize-command.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -216,6 +217,7 @@ export const commands: readonly Command[] = [
   infoCommand,
   inspectCommand,
   explainCommand,
+  quantizeCommand,
   ...hubCommands,
 ];
 

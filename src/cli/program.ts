@@ -6,6 +6,7 @@ import { commandHelp, programHelp } from "./help.ts";
 import { listCommand, pullCommand, removeCommand } from "./hub-commands.ts";
 import { type Options, parseOptions, UsageError, type Values } from "./options.ts";
 import { packageVersion } from "./package.ts";
+import { quantizeCommand } from "./quantize-command.ts";
 import { columnsOf, type Streams } from "./streams.ts";
 import { escapeControls } from "./terminal.ts";
 
@@ -60,6 +61,8 @@ async function dispatch(name: string, args: readonly string[], streams: Streams)
       return run(infoCommand, async (values, rest) => (await import("./info.ts")).info(values, rest, streams));
     case "inspect":
       return run(inspectCommand, async (values, rest) => (await import("./inspect.ts")).inspect(values, rest, streams));
+    case "quantize":
+      return run(quantizeCommand, async (values, models) => (await import("./quantize.ts")).quantize(values, models, streams));
     case "explain":
       return run(explainCommand, async (values, text) => (await import("./explain.ts")).explain(values, text, streams));
     case "pull":

@@ -21,3 +21,11 @@ export function unpackCodes(bytes: Uint8Array, bits: number, codes: Uint8Array |
     }
   }
 }
+
+/** Codes as bytes of words. @param codes a multiple of 8 */
+export function packCodes(codes: Uint8Array, bits: 4 | 8): Uint8Array {
+  if (bits === 8) return codes;
+  const bytes = new Uint8Array(codes.length / 2);
+  for (let i = 0, from = 0; i < bytes.length; i++, from += 2) bytes[i] = codes[from]! | (codes[from + 1]! << 4);
+  return bytes;
+}

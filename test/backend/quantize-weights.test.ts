@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import type { Backend, QuantizedRows } from "../../src/backend/backend.ts";
 import { INT4_CUTS, INT4_STEPS, type QuantizedFormat, quantizeWeights } from "../../src/backend/quantize-weights.ts";
 import { ReferenceBackend } from "../../src/backend/reference.ts";
-import { instantiate } from "../../src/backend/wasm/kernels.ts";
+import { instantiate, SCALE_KINDS } from "../../src/backend/wasm/kernels.ts";
 import { createWasmBackend } from "../../src/backend/wasm/open.ts";
 import { type FloatType, f16ToF32, f32ToF16, narrow, widen } from "../../src/core/dtype.ts";
 import { Qwen3Error } from "../../src/core/errors.ts";
@@ -150,7 +150,7 @@ function quantizerOf(module: WebAssembly.Module): (row: Float32Array, format: Qu
     new Uint8Array(memory.buffer).fill(0xff);
     new Float32Array(memory.buffer, x, row.length).set(row);
     const withMinimum = type === "int4" && format.minimum;
-    if (withMinimum) kernels.quantizeInt4Range(x, codes, scales, minimums, row.length, group);
+    if (withMinimum) kernels.quantizeInt4Range(x, codes, scales, minimums, row.length, group, SCALE_KINDS.f16);
     else kernels[type === "int8" ? "quantizeInt8" : "quantizeInt4"](x, codes, scales, row.length, group);
     const groups = Math.ceil(row.length / group);
     const bytes = new Uint8Array(memory.buffer.slice(codes, codes + row.length));

@@ -193,7 +193,7 @@ test("run --json has the tokens and their log-probabilities", async () => {
 const wrong: readonly (readonly [args: readonly string[], message: RegExp, input?: string | Uint8Array])[] = [
   [
     [],
-    /^qwen3: a command is needed; there are chat, run, serve, info, inspect, explain, pull, list, rm \(qwen3 --help explains\)\n$/,
+    /^qwen3: a command is needed; there are chat, run, serve, info, inspect, explain, quantize, pull, list, rm \(qwen3 --help explains\)\n$/,
   ],
   [["talk"], /^qwen3: "talk" is not a command; /],
   [["chat", "--temprature", "1"], /^qwen3 chat: Unknown option '--temprature'/],

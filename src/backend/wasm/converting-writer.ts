@@ -9,7 +9,7 @@ import { cutParts, type Encoding, isFloat } from "../../formats/encoding.ts";
 import type { MatrixWriter } from "../backend.ts";
 import { LARGEST_WEIGHT, requireWithin } from "../convert-rows.ts";
 import * as check from "../shapes.ts";
-import type { Kernels } from "./kernels.ts";
+import { type Kernels, SCALE_KINDS } from "./kernels.ts";
 import { packCodes, packScales, type WasmMatrix, writeFp8 } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 import { openPanel, packPanel, panelRows } from "./row-panel.ts";
@@ -115,7 +115,7 @@ function convertRow(k: Kernels, matrix: WasmMatrix, row: number, source: FloatTy
   const scales = codes + aligned(cols);
   const minimums = scales + aligned(groups * 4);
   if (format.type === "int8") k.quantizeInt8(weights, codes, scales, cols, format.group);
-  else if (format.minimum) k.quantizeInt4Range(weights, codes, scales, minimums, cols, format.group);
+  else if (format.minimum) k.quantizeInt4Range(weights, codes, scales, minimums, cols, format.group, SCALE_KINDS.f16);
   else k.quantizeInt4(weights, codes, scales, cols, format.group);
   packCodes(k, matrix, format, row, codes);
   packScales(k, matrix, format, row, scales, matrix.scales);

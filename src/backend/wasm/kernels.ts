@@ -44,7 +44,7 @@ interface Exports {
   /** One row of f32 weights to codes [cols], scales and minimums [ceil(cols / group)] f32. */
   quantizeInt8(x: number, codes: number, scales: number, cols: number, group: number): void;
   quantizeInt4(x: number, codes: number, scales: number, cols: number, group: number): void;
-  quantizeInt4Range(x: number, codes: number, scales: number, minimums: number, cols: number, group: number): void;
+  quantizeInt4Range(x: number, codes: number, scales: number, minimums: number, cols: number, group: number, kind: number): void;
   /** Codes u8 [cols] of one row to where its block keeps them; `zero` is the code of padding. */
   packInt8(codes: number, to: number, cols: number, paddedCols: number, zero: number): void;
   packInt4(codes: number, to: number, cols: number, paddedCols: number, zero: number): void;

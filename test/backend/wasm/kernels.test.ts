@@ -293,13 +293,13 @@ function* quantizedCalls(random: Random, tokens: number, rows: number, cols: num
       writes: [1, 2],
       run: (k, [x, c, s]) => k[`quantize${type}`](x!, c!, s!, cols, group),
     };
+  const levels = Math.min(kind, 2);
   yield {
-    name: `quantizeInt4Range ${cols} ${group}`,
+    name: `quantizeInt4Range ${cols} ${group} ${levels}`,
     operands: [4 * cols, cols, 4 * groups, 4 * groups],
     writes: [1, 2, 3],
-    run: (k, [x, c, s, m]) => k.quantizeInt4Range(x!, c!, s!, m!, cols, group),
+    run: (k, [x, c, s, m]) => k.quantizeInt4Range(x!, c!, s!, m!, cols, group, levels),
   };
-  const levels = Math.min(kind, 2);
   yield {
     name: `packScales ${groups} ${levels}`,
     operands: [4 * groups, (8 * groups - 7) * (levels === 0 ? 4 : 2)],
