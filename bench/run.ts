@@ -4,6 +4,7 @@
  *     npm run bench                            whole models: ours, ceilings and peers in one table
  *     npm run bench -- model --preset 0.6b     whole models, with options (--help lists them)
  *     npm run bench -- server                  the server under load
+ *     npm run bench -- serving                 chats at once
  *     npm run bench -- kernels nano            the files *.bench.ts whose names contain one of the words
  */
 import { spawnSync } from "node:child_process";
@@ -22,6 +23,7 @@ else if (MODEL_PROGRAMS.includes(first)) run("model/main.js", words);
 else if (first === "checkpoints") run("model/write-checkpoints.js", words.slice(1));
 else if (first === "ceiling") run("model/print-ceilings.js", words.slice(1));
 else if (first === "server") run("server/main.js", words.slice(1));
+else if (first === "serving") run("serving/main.js", words.slice(1));
 else runFiles();
 
 function runFiles(): void {

@@ -34,6 +34,10 @@ export const measurePeer = (
   files: readonly string[],
 ): Promise<Measured | Failed> => watched(answer<Measured>(nodeBinary("24"), [join(peers, `${peer}.mjs`), ...options, ...files]));
 
+/** Any other program that prints one line of JSON. */
+export const measure = <T>(node: string, program: string, args: readonly string[]): Promise<T | Failed> =>
+  answer<T>(nodeBinary(node), [program, ...args]);
+
 export const measureWasmCeiling = (node: string, threads: number): Promise<WasmCeiling | Failed> =>
   answer<WasmCeiling>(node, [join(compiled, "wasm-reader.js"), String(threads)]);
 
