@@ -19,7 +19,17 @@ export function packInt4(codes: usize, to: usize, cols: i32, paddedCols: i32, ze
 
 @inline function pack<W>(codes: usize, first: usize, cols: i32, paddedCols: i32, zero: i32): void {
   let to = first;
-  for (let k = 0; k < paddedCols; k += 8, to += octetBytes<W>()) {
+  let k = 0;
+  for (const whole = cols & ~7; k < whole; k += 8, to += octetBytes<W>()) {
+    if (isInt8<W>()) {
+      store<u32>(to, load<u32>(codes + k));
+      store<u32>(to, load<u32>(codes + k, 4), 32);
+    } else {
+      const eight = load<u64>(codes + k);
+      store<u32>(to, <u32>(eight | (eight >> 28))); // codes fill the low halves of their bytes
+    }
+  }
+  for (; k < paddedCols; k += 8, to += octetBytes<W>()) {
     const low = fourCodes(codes + k, cols - k, zero);
     const high = fourCodes(codes + k + 4, cols - k - 4, zero);
     if (isInt8<W>()) {
