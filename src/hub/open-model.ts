@@ -13,7 +13,7 @@ import { chooseFiles, isDefaultChoice } from "./choose-files.ts";
 import { HubApi } from "./hub-api.ts";
 import { type HubId, isCommit, parseHubId } from "./hub-id.ts";
 import { pull } from "./pull.ts";
-import { type HubOptions, type HubSettings, hubSettings, idWithRevision } from "./settings.ts";
+import { type HubOptions, type HubSettings, hubSettings, idWithRevision, isHubUrl } from "./settings.ts";
 import { cachedLocation, cachedShards, snapshotFolder } from "./snapshot.ts";
 
 export interface OpenModelOptions {
@@ -43,6 +43,7 @@ export async function locateModel(
   const text = location instanceof URL ? location.href : location;
   if (typeof text !== "string" || !mayBeId(text)) return location;
   const host = detectHost();
+  if (/^https?:/i.test(text) && !(await isHubUrl(text, hub, host))) return location;
   if (host.nodeModules && (await (await import("./path-node.ts")).exists(text))) return location;
   const settings = await hubSettings(hub, host);
   const id = idWithRevision(text, settings, hub);

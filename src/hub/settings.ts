@@ -1,6 +1,6 @@
 /** Which hub is asked, as whom, and where its files are kept: by options, else by the variables that Hugging Face's tools know. */
 import { Qwen3Error } from "../core/errors.ts";
-import { detectHost } from "../core/host.ts";
+import { detectHost, type Host } from "../core/host.ts";
 import { type Fetch, fetchableUrl, HttpClient } from "../formats/http-client.ts";
 import { shown } from "../formats/json.ts";
 import type { RetryPolicy } from "../formats/retry.ts";
@@ -52,7 +52,7 @@ export const PUBLIC_ENDPOINT = "https://huggingface.co";
 
 /** @throws Qwen3Error ARGUMENT for an endpoint that is no URL, or a token that no header can carry */
 export async function hubSettings(options: HubOptions = {}, host = detectHost()): Promise<HubSettings> {
-  const environment: Environment = host.nodeModules ? await (await import("./settings-node.ts")).environment() : {};
+  const environment = await environmentOf(host);
   const endpoint = endpointOf(options.endpoint ?? environment.endpoint ?? PUBLIC_ENDPOINT);
   const token = options.token ?? environment.token;
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
@@ -67,6 +67,15 @@ export async function hubSettings(options: HubOptions = {}, host = detectHost())
     }),
     cache: await cacheOf(options.cache ?? environment.cache, host.nodeModules),
   };
+}
+
+async function environmentOf(host: Host): Promise<Environment> {
+  return host.nodeModules ? (await import("./settings-node.ts")).environment() : {};
+}
+
+/** Whether a URL is one of the hub: told before anything is made ready for it. */
+export async function isHubUrl(text: string, options: HubOptions, host: Host): Promise<boolean> {
+  return parseHubId(text, options.endpoint ?? (await environmentOf(host)).endpoint) !== undefined;
 }
 
 /**

@@ -1,10 +1,11 @@
 /** What a location means: a path that is there, a model in the cache, one to be downloaded, one to be read from the hub. */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { CheckpointSource } from "../../src/formats/source.ts";
+import { browserCache } from "../../src/hub/browser-cache.ts";
 import { ifPresent, writing } from "../../src/hub/disk-cache-node.ts";
 import { cachedModels, pullModel } from "../../src/hub/models.ts";
 import { locateModel, openModel } from "../../src/hub/open-model.ts";
@@ -15,6 +16,7 @@ import { Qwen3 } from "../../src/index.ts";
 import { refused } from "../formats/refused.ts";
 import { root } from "../paths.ts";
 import { HubServer } from "./hub-server.ts";
+import { fakePage } from "./page-storage.ts";
 import { COMMIT, ggufRepository, NANO_COMMIT, nanoRepository, shardedRepository } from "./repository.ts";
 
 const test = suite("locations of models");
@@ -138,6 +140,30 @@ test("read from the hub by ranges, and nothing kept", async () => {
   assert.equal(await gguf.list?.(), ["Model-BF16-00001-of-00002.gguf", "Model-BF16-00002-of-00002.gguf"]);
   assert.is((await gguf.open("Model-BF16-00002-of-00002.gguf"))?.size, 3400);
   assert.is(await gguf.open("config.json"), undefined);
+});
+
+test("a GGUF file by its quantization computes the same from the cache, from a page's storage, and from the hub", async () => {
+  const file = (type: string) => join(root, "test", "golden", `gguf-${type}`, "model.gguf");
+  const files = { "tiny-Q8_0.gguf": readFileSync(file("q8_0")), "sub/tiny-Q4_0.gguf": readFileSync(file("q4_0")) };
+  hub.repos.set("local/tiny", { commit: COMMIT, files });
+  const logits = async (location: string, more: HubOptions = {}) => {
+    const model = await Qwen3.fromPretrained(location, { hub: { ...options, ...more }, maxModelLen: 64 });
+    const { logits } = await model.forward([1, 2, 3]);
+    await model.close();
+    return logits!;
+  };
+  for (const [id, type] of [
+    ["local/tiny:Q8_0", "q8_0"],
+    ["hf.co/local/tiny:Q4_0", "q4_0"],
+  ] as const) {
+    const expected = await logits(file(type));
+    assert.equal(await logits(id, { stream: true }), expected);
+    assert.equal(await logits(id), expected);
+    assert.equal(await logits(id, { offline: true }), expected);
+    const cache = (await browserCache(fakePage("opfs").globals))!;
+    assert.equal(await logits(id, { cache }), expected);
+    assert.equal(await logits(id, { cache, offline: true }), expected);
+  }
 });
 
 test("ranges go on through cuts and expired addresses, with the same weights", async () => {
