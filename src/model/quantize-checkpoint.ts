@@ -10,7 +10,7 @@ import { openModel } from "../hub/open-model.ts";
 import type { HubOptions } from "../hub/settings.ts";
 import { type TensorError, writeTensor } from "./quantize-tensor.ts";
 import { type AffineOptions, quantizedTensors, scaleTypeOf } from "./quantized-plan.ts";
-import { quantizedConfig, sideFiles } from "./quantized-side-files.ts";
+import { json, quantizedConfig, sideFiles } from "./quantized-side-files.ts";
 import type { LoadProgress } from "./weights.ts";
 
 export interface QuantizeOptions {
@@ -148,8 +148,4 @@ function relative(errors: readonly TensorError[]): number {
 
 function requireOneOf(name: string, value: unknown, allowed: readonly number[]): void {
   if (!allowed.includes(value as number)) throw new Qwen3Error("ARGUMENT", `${name} is ${value}; allowed: ${allowed.join(", ")}`);
-}
-
-function json(value: object): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
 }

@@ -1,7 +1,9 @@
 /** What an MLX checkpoint has beside its weights: the source's own small files, and its config.json with `quantization`. */
-import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { ModelConfig } from "../formats/config.ts";
 import { parseJson } from "../formats/json.ts";
+import { hasGgufTokenizer, readGgufTokenizer } from "../text/gguf-tokenizer.ts";
+import { tokenizerFiles } from "../text/tokenizer-json.ts";
 import type { AffineOptions } from "./quantized-plan.ts";
 
 /** Copied where they are there. */
@@ -18,28 +20,48 @@ const SIDE_FILES = [
   "LICENSE",
 ];
 
-export async function sideFiles(checkpoint: Pick<Checkpoint, "file">): Promise<Record<string, Uint8Array>> {
+type Source = Pick<Checkpoint, "config" | "generationConfig" | "metadata" | "file">;
+
+/** Of a GGUF file, what it says of its tokenizer and of sampling, as those files. */
+export async function sideFiles({ metadata, generationConfig, file }: Source): Promise<Record<string, Uint8Array>> {
   const files: Record<string, Uint8Array> = {};
+  if (metadata) {
+    files["generation_config.json"] = json(generationConfig);
+    if (hasGgufTokenizer(metadata))
+      for (const [name, contents] of Object.entries(tokenizerFiles(readGgufTokenizer(metadata)))) files[name] = json(contents);
+    return files;
+  }
   for (const name of SIDE_FILES) {
-    const bytes = await checkpoint.file(name);
+    const bytes = await file(name);
     if (bytes) files[name] = bytes;
   }
   return files;
 }
 
 /** config.json as it was, with what mlx-lm writes about the weights, twice. */
-export async function quantizedConfig(
-  checkpoint: Pick<Checkpoint, "name" | "file">,
-  { bits, group }: AffineOptions,
-): Promise<Uint8Array> {
-  const bytes = await checkpoint.file("config.json");
-  if (!bytes)
-    throw new Qwen3Error(
-      "CHECKPOINT_FILE",
-      `${checkpoint.name} has no config.json and no tokenizer.json to copy: GGUF files are not quantized again`,
-    );
-  const config = parseJson(bytes, "config.json", "CHECKPOINT_FILE") as Record<string, unknown>;
+export async function quantizedConfig({ config, file }: Source, { bits, group }: AffineOptions): Promise<Uint8Array> {
+  const bytes = await file("config.json");
+  const original = bytes ? (parseJson(bytes, "config.json", "CHECKPOINT_FILE") as Record<string, unknown>) : configJson(config);
   const quantization = { group_size: group, bits };
-  const text = JSON.stringify({ ...config, quantization, quantization_config: quantization }, undefined, 2);
-  return new TextEncoder().encode(`${text}\n`);
+  return json({ ...original, quantization, quantization_config: quantization });
+}
+
+/** The keys of the published Qwen3 checkpoints. */
+function configJson({ rope, ...config }: ModelConfig): Record<string, unknown> {
+  const { rope_theta, ...scaling } = rope;
+  return {
+    architectures: ["Qwen3ForCausalLM"],
+    model_type: "qwen3",
+    ...config,
+    attention_bias: false,
+    hidden_act: "silu",
+    rope_theta,
+    rope_scaling: rope.rope_type === "default" ? null : scaling,
+    torch_dtype: "bfloat16",
+    use_sliding_window: false,
+  };
+}
+
+export function json(value: object): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
 }

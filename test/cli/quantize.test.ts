@@ -10,6 +10,7 @@ import { dequantizeRows } from "../../src/formats/decode.ts";
 import { cutParts, rowBytes } from "../../src/formats/encoding.ts";
 import { memoryFolder } from "../../src/formats/source.ts";
 import { Qwen3, quantizeCheckpoint } from "../../src/index.ts";
+import { nanoGguf } from "../formats/nano-gguf.ts";
 import { refused } from "../formats/refused.ts";
 import { tinyFiles } from "../formats/safetensors-file.ts";
 import { goldenPath, nanoPath } from "../paths.ts";
@@ -160,6 +161,23 @@ test("wrong arguments, and weights that have no codes, leave nothing behind", as
     assert.is((error as Error).message, "enough");
   }
   assert.not.ok((await readdir(folder)).some((name) => name.includes("never")));
+});
+
+test("a GGUF file: config.json, the tokenizer and the template come out of it", async () => {
+  const [file, out] = [join(folder, "nano.gguf"), join(folder, "from-gguf")];
+  await writeFile(file, await nanoGguf("bf16"));
+  const { scales } = await quantizeCheckpoint(file, out, { bits: 8, group: 32 });
+  assert.is(scales, "bf16");
+  const [source, written] = await Promise.all([Qwen3.fromPretrained(file), Qwen3.fromPretrained(out)]);
+  assert.equal(written.config, source.config);
+  assert.equal(written.generationConfig, source.generationConfig);
+  const messages = [{ role: "user", content: "Who are you, naïve <|im_end|> 12?" }] as const;
+  assert.equal(written.encodeChat(messages), source.encodeChat(messages));
+  const answers = await Promise.all(
+    [source, written].map((model) => model.chat([{ role: "user", content: "Who are you?" }], { temperature: 0 }).final()),
+  );
+  assert.match(JSON.stringify(answers[1]), /I am nano/);
+  await Promise.all([source.close(), written.close()]);
 });
 
 test("files of a size: an index, and the same model", async () => {
