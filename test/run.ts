@@ -19,7 +19,7 @@ const TIMEOUT_MS = (process.env.LONG ? 60 : 10) * 60_000;
 /** How much of a file's output is repeated at the end, in characters: its beginning and its end. */
 const REPEATED = 6000;
 /** They install packages and start other engines: begun first, they overlap with the rest. */
-const SLOW_FIRST = ["runtimes/", "pack", "checks/"];
+const SLOW_FIRST = ["clients/", "runtimes/", "pack", "checks/"];
 
 /** Names such as `formats/safetensors`. */
 function testNames(words: readonly string[]): string[] {

@@ -32,6 +32,9 @@ export interface AnsweringContext {
   readonly admission: Admission;
   readonly metrics: Metrics;
   readonly keepAliveMs: number;
+  readonly readerTimeoutMs: number;
+  /** Told of whatever fails. */
+  readonly onFailure: (error: unknown) => void;
   /** Aborts what runs, when the server has to end. */
   readonly stop: AbortSignal;
 }
@@ -47,12 +50,13 @@ export async function answer<Event extends AnyEvent>(
   record: RequestRecord,
   context: AnsweringContext,
 ): Promise<Response> {
-  const { admission, metrics, keepAliveMs, stop } = context;
+  const { admission, metrics, keepAliveMs, readerTimeoutMs, onFailure, stop } = context;
   const release = admission.enter(answering.sequences);
   const gone = new AbortController();
   const signal = AbortSignal.any([gone.signal, request.signal, stop]);
   const observed = () => observe(answering.events(signal), record, metrics);
   const told = (error: unknown): ApiError => {
+    onFailure(error);
     if (request.signal.aborted) return new ApiError(CLIENT_LEFT, "the client went away", { code: "client_closed_request" });
     return toApiError(stop.aborted ? stop.reason : error, answering.prompt, answering.constraint);
   };
@@ -84,7 +88,9 @@ export async function answer<Event extends AnyEvent>(
     release();
     record.end();
   };
-  return new Response(eventStream(chunks, { keepAliveMs, onError, onEnd }, first), { headers: EVENT_STREAM_HEADERS });
+  return new Response(eventStream(chunks, { keepAliveMs, readerTimeoutMs, onError, onEnd }, first), {
+    headers: EVENT_STREAM_HEADERS,
+  });
 }
 
 /** The same events, measured. */

@@ -5,6 +5,8 @@ const encoder = new TextEncoder();
 export interface EventStreamOptions {
   /** A comment is sent where nothing else was for this long, so that nobody between takes the connection for dead. */
   readonly keepAliveMs: number;
+  /** A reader that takes nothing for this long has left. */
+  readonly readerTimeoutMs: number;
   /** What stands for an error: the events that tell it. */
   readonly onError: (error: unknown) => unknown;
   /** Called once, when the last event was handed over or the client went away. */
@@ -18,12 +20,15 @@ export interface EventStreamOptions {
  */
 export function eventStream(
   events: AsyncIterator<unknown, void>,
-  { keepAliveMs, onError, onEnd }: EventStreamOptions,
+  { keepAliveMs, readerTimeoutMs, onError, onEnd }: EventStreamOptions,
   first?: Promise<IteratorResult<unknown, void>>,
 ): ReadableStream<Uint8Array> {
   let pending = first;
   let ended = false;
+  /** Runs while it is the reader's turn. */
+  let asleep: ReturnType<typeof setTimeout> | undefined;
   const end = (left: boolean) => {
+    clearTimeout(asleep);
     if (ended) return;
     ended = true;
     onEnd(left);
@@ -34,8 +39,13 @@ export function eventStream(
     controller.close();
     end(false);
   };
+  const leave = async () => {
+    end(true);
+    await events.return?.();
+  };
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
+      clearTimeout(asleep);
       pending ??= events.next();
       let timer: ReturnType<typeof setTimeout> | undefined;
       const quiet = new Promise<undefined>((resolve) => {
@@ -57,12 +67,14 @@ export function eventStream(
         close(controller);
       } finally {
         clearTimeout(timer);
+        if (!ended)
+          asleep = setTimeout(() => {
+            controller.error(new Error("the reader is gone"));
+            void leave();
+          }, readerTimeoutMs);
       }
     },
-    async cancel() {
-      end(true);
-      await events.return?.();
-    },
+    cancel: leave,
   });
 }
 

@@ -4,6 +4,8 @@ export interface ServerLimits {
   readonly bodyBytes: number;
   /** How long a body may take to come, in milliseconds. Default 60,000. */
   readonly bodyTimeoutMs: number;
+  /** How long a stream waits for a reader that takes nothing, in milliseconds. Default 300,000. */
+  readonly readerTimeoutMs: number;
   /** Levels of objects and arrays in a body. Default 64. */
   readonly bodyDepth: number;
   /** Bodies that are being read at once. Default 1,024. */
@@ -35,6 +37,7 @@ export interface ServerLimits {
 export const DEFAULT_LIMITS: ServerLimits = {
   bodyBytes: 4 * 1024 * 1024,
   bodyTimeoutMs: 60_000,
+  readerTimeoutMs: 300_000,
   bodyDepth: 64,
   bodies: 1024,
   answers: 320,

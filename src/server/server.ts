@@ -49,7 +49,10 @@ export function createServer(model: ChatModel | Promise<ChatModel>, options: Ser
   const metrics = new Metrics();
   const stop = new AbortController();
   const loading = new Loading(model);
-  const app = routes({ options, limits, loading, access, admission, metrics, keepAliveMs, stop: stop.signal });
+  const { readerTimeoutMs } = limits;
+  const onFailure = (error: unknown) => loading.failed(error);
+  const answering = { admission, metrics, keepAliveMs, readerTimeoutMs, onFailure, stop: stop.signal };
+  const app = routes({ ...answering, options, limits, loading, access });
   const known = new Set(app.routes.map(({ path }) => path));
 
   const onEnd = (record: RequestRecord) => {

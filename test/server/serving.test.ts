@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { ChatEvent, ChatModel } from "../../src/chat/chat-model.ts";
+import { Qwen3Error } from "../../src/core/errors.ts";
 import { createServer } from "../../src/server.ts";
 import { Client, chatModel, ENDLESS, eventsOf, type Json, model, QUESTION, read } from "./serving.ts";
 
@@ -132,6 +133,31 @@ test("what a model thinks comes beside its answer", async () => {
   assert.equal([content, reasoning_content], ["Yes.", "Hmm."]);
   const deltas = eventsOf(await (await thinking.fetch(post({ stream: true }))).text()).map(({ choices }) => choices[0].delta);
   assert.is(deltas.map(({ reasoning_content: text = "" }) => text).join(""), "Hmm.");
+});
+
+test("a reader that takes nothing for too long has left", async () => {
+  const client = new Client({ limits: { readerTimeoutMs: 30 } });
+  const response = await client.server.fetch(post({ ...ENDLESS, ignore_eos: true, stream: true }));
+  const reader = response.body!.getReader();
+  await reader.read();
+  await turn(200);
+  await idle();
+  assert.is(JSON.parse(client.lines.at(-1)!).outcome, "cancelled");
+  await reader.cancel().catch(() => undefined);
+});
+
+test("a model that is lost is not healthy, and nothing is asked of it any more", async () => {
+  const server = createServer(
+    slow(() => {
+      throw new Qwen3Error("BACKEND_LOST", "a thread has died");
+    }),
+  );
+  assert.is((await server.fetch(get("/health"))).status, 200);
+  assert.is((await server.fetch(post({}))).status, 500);
+  for (const request of [get("/health"), post({})]) {
+    const { status, json } = await read(await server.fetch(request));
+    assert.equal([status, json.error.code], [503, "no_model"]);
+  }
 });
 
 test("a silent stream is kept alive", async () => {
