@@ -298,6 +298,7 @@ async function live(seed: number, operations: number): Promise<number> {
   const running = new Map<SequenceState, EngineRequest>();
   const held: { cache: SequenceCache; free: () => void; busy: SequenceState | undefined }[] = [];
   const pausedIds = new Set<number>();
+  const scoredBy = new Map<SequenceState, number[]>();
   const hold = (cache: SequenceCache) => held.push({ cache, free: () => {}, busy: undefined });
 
   const settle = () => {
@@ -307,6 +308,9 @@ async function live(seed: number, operations: number): Promise<number> {
       const answer = plainAnswer(r);
       if (state.finishReason === "abort") assert.equal(state.generatedIds, answer.slice(0, state.generatedIds.length));
       else assert.equal(state.generatedIds, answer);
+      const scored = scoredBy.get(state);
+      const all = Array.from({ length: r.promptIds.length - 1 }, (_, i) => i + 1);
+      if (scored) assert.equal(scored, state.finishReason === "abort" ? all.slice(0, scored.length) : all);
       if (state.failure) assert.ok(fails("MEMORY_FULL", /KV caches hold/)(state.failure.error), String(state.failure.error));
       for (const entry of held.filter(({ busy }) => busy === state)) {
         entry.free();
@@ -345,12 +349,15 @@ async function live(seed: number, operations: number): Promise<number> {
       const promptIds = [...known, ...promptOf(1 + below(Math.min(room - 30, 60)), below(3))];
       const speculation = below(2) ? { ngram: 1 + below(2), maxDraft: 1 + below(8) } : undefined;
       const id = { value: 0 };
+      const scored: number[] = [];
+      const promptLogprobs = below(6) === 0 ? { top: 0, onToken: (position: number) => void scored.push(position) } : undefined;
       const r: EngineRequest = {
         promptIds,
         maxNewTokens: 1 + below(24),
         sampling: params(below(5), below(2)),
         stopIds: new Set([END]),
         speculation,
+        promptLogprobs,
         cache: entry?.cache,
         ready: () => !pausedIds.has(id.value),
         onToken: () => false,
@@ -359,6 +366,7 @@ async function live(seed: number, operations: number): Promise<number> {
       const state = engine.add(r);
       id.value = state.id;
       running.set(state, r);
+      if (promptLogprobs) scoredBy.set(state, scored);
       if (entry && free) Object.assign(entry, { free, busy: state });
     } else if (kind < 4 && held.length < 5) hold(new SequenceCache(new KvCache(pool)));
     else if (kind < 6 && chosen && !chosen.busy && held.length < 8) hold(chosen.cache.fork());
