@@ -1,6 +1,6 @@
 /** Machines for what is read byte by byte and has no parts: words such as `true`, numbers, fixed texts. */
 import { LIMITS, tooLarge, type Work } from "./limits.ts";
-import { DEAD, END, type Machine, plain } from "./machine.ts";
+import { DEAD, type Machine, plain } from "./machine.ts";
 
 /** How the states of such a machine are found: as keys, each with what follows by byte. */
 export interface ByteExploration<State> {
@@ -12,7 +12,7 @@ export interface ByteExploration<State> {
   accepts(state: State): boolean;
 }
 
-/** A table of transitions; ends are told apart by what may follow: nothing does after `true`, a digit may after `12`. */
+/** A table of transitions. No byte ends such a value by itself: a digit may follow `12`, and something else reads on behind `true`. */
 export class ByteMachine implements Machine {
   readonly start: number = 0;
   readonly spaced = plain.spaced;
@@ -64,7 +64,7 @@ export function byteMachine<State>(exploration: ByteExploration<State>, work: Wo
   return assemble(bytes, rows, accepting);
 }
 
-/** The table without states that cannot reach an end; one that ends and cannot go on is END, so that nothing waits there. */
+/** The table without states that cannot reach an end. */
 function assemble(bytes: readonly number[], rows: readonly number[][], accepting: Uint8Array): ByteMachine | undefined {
   const alive = Uint8Array.from(accepting);
   const sources: number[][] = rows.map(() => []);
@@ -79,7 +79,6 @@ function assemble(bytes: readonly number[], rows: readonly number[][], accepting
         queue.push(from);
       }
   if (!alive[0]) return undefined;
-  const goesOn = rows.map((row) => row.some((to) => to !== DEAD && alive[to]));
   const columns = new Int8Array(256).fill(-1);
   bytes.forEach((byte, column) => {
     columns[byte] = column;
@@ -87,8 +86,7 @@ function assemble(bytes: readonly number[], rows: readonly number[][], accepting
   const table = new Int32Array(rows.length * bytes.length);
   rows.forEach((row, from) => {
     row.forEach((to, column) => {
-      const target = to === DEAD || !alive[to] ? DEAD : accepting[to] && !goesOn[to] ? END : to;
-      table[from * bytes.length + column] = target;
+      table[from * bytes.length + column] = to === DEAD || !alive[to] ? DEAD : to;
     });
   });
   return new ByteMachine(columns, bytes.length, table, accepting);

@@ -48,7 +48,7 @@ export interface Conjunction {
   readonly values?: readonly { readonly value: JsonValue; readonly pointer: string }[];
   readonly lower?: NumberBound;
   readonly upper?: NumberBound;
-  readonly multipleOf: number;
+  readonly multipleOf?: number;
   readonly minLength: number;
   readonly maxLength: number;
   readonly texts: readonly CharAutomaton[];
@@ -63,7 +63,6 @@ export interface Conjunction {
 
 export const ANYTHING: Conjunction = {
   types: ALL_TYPES,
-  multipleOf: 1,
   minLength: 0,
   maxLength: Number.POSITIVE_INFINITY,
   texts: [],

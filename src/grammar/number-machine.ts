@@ -15,8 +15,8 @@ export interface Range {
 
 export interface NumberSpec {
   readonly integer: boolean;
-  /** Integers only; the values are its multiples. 1 where all are. */
-  readonly multipleOf: number;
+  /** The values are its multiples, which are integers. */
+  readonly multipleOf: number | undefined;
   /** Magnitudes of the values from 0 up, and of those below 0; undefined where there are none. */
   readonly positive: Range | undefined;
   readonly negative: Range | undefined;
@@ -96,7 +96,7 @@ class Side {
     const parts = [low, high].map((bound) => (bound && !isZero(bound.value) ? scientific(bound.value) : undefined));
     this.#decimals = [low?.value, high?.value, parts[0]?.mantissa, parts[1]?.mantissa];
     this.#exponents = parts.map((part) => part?.exponent);
-    this.#maxDigits = spec.multipleOf > 1 ? MAX_DIGITS_DIVIDED : MAX_DIGITS;
+    this.#maxDigits = spec.multipleOf === undefined ? MAX_DIGITS : MAX_DIGITS_DIVIDED;
   }
 
   next(state: State, byte: number): State | undefined {
@@ -151,7 +151,7 @@ class Side {
       const bound = this.#decimals[i]?.int[at];
       return order === 0 && bound !== undefined ? orderOf(digit, bound) : order;
     });
-    const remainder = (state.remainder * 10 + digit) % this.#spec.multipleOf;
+    const remainder = (state.remainder * 10 + digit) % (this.#spec.multipleOf ?? 1);
     return {
       ...state,
       digits: at + 1,

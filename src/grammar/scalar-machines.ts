@@ -90,7 +90,7 @@ function fits({ types, lower, upper, multipleOf, minLength, maxLength, texts }: 
   if (typeof value === "number") {
     const above = !lower || value > lower.value || (value === lower.value && !lower.exclusive);
     const below = !upper || value < upper.value || (value === upper.value && !upper.exclusive);
-    return (types & typeOf(value)) !== 0 && above && below && (multipleOf === 1 || value % multipleOf === 0);
+    return (types & typeOf(value)) !== 0 && above && below && (multipleOf === undefined || value % multipleOf === 0);
   }
   return (value === null || typeof value === "boolean") && (types & typeOf(value)) !== 0;
 }

@@ -224,7 +224,8 @@ function restrictMultiple(_: SchemaReader, so_far: Conjunction, value: JsonValue
   const where = at(node, "multipleOf");
   const multiple = number(value, where);
   if (!(multiple > 0)) malformed(where, "it must be greater than 0");
-  const least = (so_far.multipleOf * multiple) / gcd(so_far.multipleOf, multiple);
+  const before = so_far.multipleOf ?? 1;
+  const least = (before * multiple) / gcd(before, multiple);
   if (!Number.isInteger(multiple) || least > MAX_MULTIPLE)
     unsupported(
       where,

@@ -1,7 +1,7 @@
 /**
  * JSON strings whose value fits an automaton over code points, and bare texts in UTF-8. Tokens may end inside of a character or an
- * escape, so a state is one of the automaton's and what is known of a character that has begun: the interval in which it lies. Every way
- * to write a character is read: itself, `\n` and its kin, `\u` escapes and pairs of them. Half of a surrogate pair is not a character.
+ * escape, so a state is one of the automaton's and what is known of a character that has begun: the interval in which it lies. A character
+ * is read as itself, as `\n` and its kin, as `\u` escapes and pairs of them. Half of a surrogate pair is not a character.
  */
 import { type CharAutomaton, intervalOf, DEAD as NONE } from "./char-automaton.ts";
 import { DEAD, END, type Machine, plain } from "./machine.ts";
@@ -22,6 +22,8 @@ interface Partial {
 const ESCAPED: ReadonlyMap<number, number> = new Map(
   [...'"\\/bfnrt'].map((c, i) => [c.charCodeAt(0), '"\\/\b\f\n\r\t'.charCodeAt(i)]),
 );
+/** Control characters, what is not ASCII, and what is escaped for the sake of HTML: first and last by turns. */
+const ESCAPABLE = [0, 0x1f, 0x22, 0x22, 0x26, 0x27, 0x3c, 0x3c, 0x3e, 0x3e, 0x5c, 0x5c, 0x7f, 0xffff];
 const [FIRST_LEAD, LAST_LEAD, LAST_TRAIL] = [0xd800, 0xdbff, 0xdfff];
 const SEVERAL = -2;
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
@@ -137,8 +139,7 @@ export class StringMachine implements Machine {
     if (this.quoted) {
       if (byte === QUOTE) return this.automaton.labels[char] === NONE ? DEAD : END;
       if (byte === BACKSLASH) {
-        const some = this.#targets(char, 0, 0x10ffff) !== NONE;
-        return some ? this.#number({ kind: "escape", char, left: 0, low: 0, high: 0 }) : DEAD;
+        return this.#hasEscape(char) ? this.#number({ kind: "escape", char, left: 0, low: 0, high: 0 }) : DEAD;
       }
       if (byte < 0x20) return DEAD;
     }
@@ -167,14 +168,14 @@ export class StringMachine implements Machine {
   /** After a digit of `\u`: the unit is a character, or the first half of a pair. */
   #digits(char: number, left: number, low: number, high: number): number {
     const isPair = low <= LAST_LEAD && high >= FIRST_LEAD;
+    const target = this.#unitTargets(char, low, high);
     if (!isPair) {
-      const target = this.#targets(char, low, high);
       if (target === NONE) return DEAD;
       if (target !== SEVERAL) return this.#rest("rest digits", target, left);
     } else {
       const first = 0x10000 + ((Math.max(low, FIRST_LEAD) - FIRST_LEAD) << 10);
       const last = 0x10000 + ((Math.min(high, LAST_LEAD) - FIRST_LEAD) << 10) + 0x3ff;
-      if (this.#targets(char, low, high) === NONE && this.#targets(char, first, last) === NONE) return DEAD;
+      if (target === NONE && this.#targets(char, first, last) === NONE) return DEAD;
       if (left === 0) return this.#number({ kind: "pair", char, left, low: first, high: last });
     }
     return this.#number({ kind: "digits", char, left, low, high });
@@ -197,6 +198,31 @@ export class StringMachine implements Machine {
     return left === 0 ? this.mainAt(char) : this.#number({ kind, char, left, low: 0, high: 0 });
   }
 
+  #hasEscape(char: number): boolean {
+    for (const codePoint of ESCAPED.values()) if (this.#targets(char, codePoint, codePoint) !== NONE) return true;
+    return this.#unitTargets(char, 0, 0xffff) !== NONE || this.#targets(char, 0x10000, 0x10ffff) !== NONE;
+  }
+
+  /**
+   * The same for what `\u` may write: where it matters which text it is, only characters that writers of JSON escape, or the word `red`
+   * could be spelled in dozens of ways.
+   */
+  #unitTargets(char: number, low: number, high: number): number {
+    if (char === this.universal) return this.#targets(char, low, high);
+    let found: number | undefined;
+    let covered = 0;
+    for (let i = 0; i < ESCAPABLE.length; i += 2) {
+      const [first, last] = [Math.max(low, ESCAPABLE[i]!), Math.min(high, ESCAPABLE[i + 1]!)];
+      if (first > last) continue;
+      const target = this.#targets(char, first, last);
+      covered += last - first + 1;
+      found ??= target;
+      if (found !== target) return SEVERAL;
+    }
+    if (found === undefined || found === NONE) return NONE;
+    return covered === high - low + 1 ? found : SEVERAL;
+  }
+
   /** The state behind every character of an interval (surrogates are none): NONE where no character fits, SEVERAL where it depends. */
   #targets(char: number, low: number, high: number): number {
     const { starts, classes, table, size } = this.automaton;
@@ -212,13 +238,10 @@ export class StringMachine implements Machine {
   }
 }
 
-function universalState({ states, size, table, labels }: CharAutomaton): number | undefined {
-  for (let state = 0; state < states; state++) {
-    if (labels[state] === NONE) continue;
-    let symbol = 0;
-    while (symbol < size && table[state * size + symbol] === state) symbol++;
-    if (symbol === size) return state;
-  }
+function universalState({ states, size, table, labels, starts, classes }: CharAutomaton): number | undefined {
+  const symbols = [...new Set(classes.filter((_, i) => starts[i]! < FIRST_LEAD || starts[i]! > LAST_TRAIL))];
+  for (let state = 0; state < states; state++)
+    if (labels[state] !== NONE && symbols.every((symbol) => table[state * size + symbol] === state)) return state;
   return undefined;
 }
 

@@ -214,6 +214,11 @@ export const SCHEMA_CASES: readonly SchemaCase[] = [
     documents: ["a", "abc", "xyz1", 4, 5, null],
   },
   {
+    name: "numbers of two kinds",
+    schema: { anyOf: [{ type: "integer", maximum: 1 }, { type: "number" }, { enum: [12, "x"] }] },
+    documents: [0, 0.5, 1, 1.25, 12, 12.5, 120, "x", "y", null],
+  },
+  {
     name: "objects that differ late",
     schema: {
       anyOf: [

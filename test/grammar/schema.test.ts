@@ -53,11 +53,18 @@ test("escapes are read as what they mean", () => {
     assert.ok(acceptsJson(schema, text), text);
   for (const text of ['"\\u0041b"', '"\\ud83d"', '"\\ude00"', '"\\ud83d\\u0041"', '"\\ud83dx"', '""'])
     assert.not(acceptsJson(schema, text), text);
-  assert.ok(acceptsJson({ enum: ["a\u{1f600}"] }, '"\\u0061\\ud83d\\ude00"'));
+  assert.ok(acceptsJson({ enum: ["a\u{1f600}<\u007f"] }, '"a\\ud83d\\ude00\\u003c\\u007F"'));
   assert.not(acceptsJson({ enum: ["a\u{1f600}"] }, '"\\u0061\\ud83d\\ude01"'));
-  assert.ok(acceptsJson({ properties: { abc: { type: "null" } }, additionalProperties: false }, '{"a\\u0062c":null}'));
+  assert.ok(acceptsJson({ properties: { aéc: { type: "null" } }, additionalProperties: false }, '{"a\\u00e9c":null}'));
   assert.ok(acceptsJson({ pattern: "^[\u{10000}-\u{10ffff}]$" }, '"\\udbff\\udfff"'));
   assert.not(acceptsJson({ pattern: "^[\u{10000}-\u{1ffff}]$" }, '"\\udbff\\udfff"'));
+});
+
+test("where it matters which text it is, what nobody escapes is not escaped", () => {
+  assert.not(acceptsJson({ enum: ["red"] }, '"\\u0072ed"'));
+  assert.not(acceptsJson({ pattern: "^[a-z]+$" }, '"\\u0061"'));
+  assert.not(acceptsJson({ properties: { a: {} } }, '{"\\u0061":1}'));
+  assert.ok(acceptsJson({ pattern: "^a" }, '"a\\u0061"'));
 });
 
 test("a key that the schema names comes once", () => {
