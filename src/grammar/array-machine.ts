@@ -1,5 +1,5 @@
 /** JSON arrays: a type for each of the first items, one for the rest. */
-import { DEAD, END, type Machine, type Start } from "./machine.ts";
+import { DEAD, END, type Machine, type Spacing, type Start } from "./machine.ts";
 
 export interface ArrayShape {
   readonly prefix: readonly Start[];
@@ -40,8 +40,8 @@ export class ArrayMachine implements Machine {
     return 0;
   }
 
-  spaced(state: number): boolean {
-    return state !== this.start;
+  spaced(state: number): Spacing {
+    return state === this.start ? "none" : "lines";
   }
 
   expects(state: number): Start | undefined {

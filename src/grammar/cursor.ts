@@ -9,6 +9,8 @@ export class Waiting {
   readonly machine: Machine;
   readonly state: number;
   readonly below: Waiting | undefined;
+  /** How many wait below. */
+  readonly depth: number;
   readonly #above = new Map<Machine, Map<number, Waiting>>();
   readonly #growth: Growth;
 
@@ -16,6 +18,7 @@ export class Waiting {
     this.machine = place.machine;
     this.state = place.state;
     this.below = below;
+    this.depth = below ? below.depth + 1 : 0;
     this.#growth = growth;
     growth.bytes += STACK_BYTES;
   }
@@ -37,17 +40,22 @@ export class Waiting {
 }
 
 const [TAB, LINE_FEED, RETURN, SPACE] = [0x09, 0x0a, 0x0d, 0x20];
-/** Enough for 16 levels of 8 spaces. */
-export const MAX_INDENT = 128;
+const isSpace = (byte: number): boolean => byte === SPACE || byte === LINE_FEED || byte === TAB || byte === RETURN;
+/** Spaces, or tabs, for each level. */
+export const MAX_INDENT = 8;
 /** States of white space: how many spaces so far (at most 2), a carriage return, or a line break and how much behind it. */
 const [MAX_SPACES, AFTER_RETURN, AFTER_BREAK] = [2, 3, 4];
 
-/** The state after one more byte of white space, or DEAD: a line break with its indentation, or a space or two, never without end. */
-function spaceAfter(space: number, byte: number): number {
-  if (space >= AFTER_BREAK) return (byte === SPACE || byte === TAB) && space < AFTER_BREAK + MAX_INDENT ? space + 1 : DEAD;
-  if (byte === LINE_FEED) return AFTER_BREAK;
+/**
+ * The state after one more byte of white space, or DEAD: a space or two, or a line break with its indentation, never without end.
+ *
+ * @param indent how much may stand behind a line break; undefined where none may be
+ */
+function spaceAfter(space: number, byte: number, indent: number | undefined): number {
+  if (space >= AFTER_BREAK) return (byte === SPACE || byte === TAB) && space < AFTER_BREAK + (indent ?? 0) ? space + 1 : DEAD;
+  if (byte === LINE_FEED) return indent === undefined ? DEAD : AFTER_BREAK;
   if (space === AFTER_RETURN) return DEAD;
-  if (byte === RETURN) return AFTER_RETURN;
+  if (byte === RETURN) return indent === undefined ? DEAD : AFTER_RETURN;
   return byte === SPACE && space < MAX_SPACES ? space + 1 : DEAD;
 }
 
@@ -79,8 +87,9 @@ export class Cursor implements Place {
     for (;;) {
       this.steps++;
       const { machine, state } = this;
-      if (byte <= SPACE && (byte === SPACE || byte === LINE_FEED || byte === TAB || byte === RETURN) && machine.spaced(state)) {
-        this.space = spaceAfter(this.space, byte);
+      const spacing = isSpace(byte) ? machine.spaced(state) : "none";
+      if (spacing !== "none") {
+        this.space = spaceAfter(this.space, byte, spacing === "lines" ? MAX_INDENT * this.below.depth : undefined);
         return this.space !== DEAD;
       }
       if (this.space === AFTER_RETURN) return false;

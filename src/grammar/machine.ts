@@ -15,13 +15,15 @@ export interface Machine {
   mayEnd(state: number): boolean;
   /** What the value that ends in this state, or with a byte behind it, was: a string's label, 0 elsewhere. */
   label(state: number): number;
-  /** Whether white space may stand here. */
-  spaced(state: number): boolean;
+  /** Whether white space may stand here: spaces, or line breaks too. */
+  spaced(state: number): Spacing;
   /** What begins here, unless `next` takes the byte. */
   expects(state: number): Start | undefined;
   /** The state behind what was expected. */
   after(state: number, ended: readonly Ended[]): number;
 }
+
+export type Spacing = "none" | "spaces" | "lines";
 
 /** Where on the way a machine is. */
 export interface Place {
@@ -42,7 +44,7 @@ export interface Ended {
 
 /** The answers of a machine whose values have no parts. */
 export const plain = {
-  spaced: (): boolean => false,
+  spaced: (): Spacing => "none",
   expects: (): undefined => undefined,
   after: (): number => DEAD,
   label: (): number => 0,

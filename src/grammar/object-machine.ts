@@ -1,6 +1,6 @@
 /** JSON objects: keys in any order, each at most once where the schema names it, until all required ones are there. */
 import { type CharAutomaton, DEAD as NONE, relabelled } from "./char-automaton.ts";
-import { DEAD, END, type Ended, type Growth, type Machine, type Start } from "./machine.ts";
+import { DEAD, END, type Ended, type Growth, type Machine, type Spacing, type Start } from "./machine.ts";
 import { StringMachine } from "./string-machine.ts";
 
 /** An object's keys fall into kinds: the names that the schema knows come first, then the others. */
@@ -73,8 +73,10 @@ export class ObjectMachine implements Machine {
     return 0;
   }
 
-  spaced(number: number): boolean {
-    return number !== this.start;
+  spaced(number: number): Spacing {
+    if (number === this.start) return "none";
+    const { phase } = this.#states[number]!;
+    return phase === "colon" || phase === "value" ? "spaces" : "lines";
   }
 
   expects(number: number): Start | undefined {

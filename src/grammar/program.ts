@@ -1,5 +1,5 @@
 /** What stands at the bottom of the stack: which values, texts and control tokens follow each other in an answer, and where it may end. */
-import { DEAD, type Machine, type Start } from "./machine.ts";
+import { DEAD, type Machine, type Spacing, type Start } from "./machine.ts";
 
 export interface ProgramState {
   /** What has to be read, and the state behind it. */
@@ -38,8 +38,8 @@ export class Program implements Machine {
     return 0;
   }
 
-  spaced(): boolean {
-    return false;
+  spaced(): Spacing {
+    return "none";
   }
 
   expects(state: number): Start | undefined {

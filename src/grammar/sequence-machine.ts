@@ -1,5 +1,5 @@
 /** A fixed text with values in between, as the frame of a tool call is. */
-import { DEAD, END, type Machine, type Start } from "./machine.ts";
+import { DEAD, END, type Machine, type Spacing, type Start } from "./machine.ts";
 
 export class SequenceMachine implements Machine {
   readonly start: number = 0;
@@ -26,8 +26,8 @@ export class SequenceMachine implements Machine {
     return 0;
   }
 
-  spaced(): boolean {
-    return false;
+  spaced(): Spacing {
+    return "none";
   }
 
   expects(state: number): Start | undefined {

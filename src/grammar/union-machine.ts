@@ -2,7 +2,7 @@
  * Several machines at once, while a text may still be read by any of them: anyOf with two objects, say, until a key tells them apart.
  * JSON shows by its brackets and quotes where a value begins and ends, so all of them agree on it, and one stack is enough.
  */
-import { DEAD, END, type Ended, type Growth, type Machine, type Place, type Start } from "./machine.ts";
+import { DEAD, END, type Ended, type Growth, type Machine, type Place, type Spacing, type Start } from "./machine.ts";
 
 const UNKNOWN = -3;
 /** With its row of transitions. */
@@ -77,8 +77,10 @@ export class UnionMachine implements Machine {
     });
   }
 
-  spaced(state: number): boolean {
-    return this.places(state).some((place) => place.machine.spaced(place.state));
+  /** All of them stand at the same place of a value, if they may stand side by side at all. */
+  spaced(state: number): Spacing {
+    const spacings = this.places(state).map((place) => place.machine.spaced(place.state));
+    return spacings.find((spacing) => spacing !== "none") ?? "none";
   }
 
   expects(state: number): Start | undefined {
