@@ -79,6 +79,7 @@ class Parser {
       return first === "{" ? this.#object(depth + 1) : this.#array(depth + 1);
     }
     if (first === '"') return this.#string();
+    if (first !== undefined && first >= "0" && first <= "9") return this.#digits() ?? this.#number();
     for (const [word, value] of LITERALS) if (this.#take(word)) return value;
     return this.#number();
   }
@@ -142,6 +143,19 @@ class Parser {
     );
     if (/\p{Surrogate}/u.test(text)) this.#fail("half of a surrogate pair in a string"); // the u flag takes pairs as one
     return text;
+  }
+
+  /** A number of nothing but 1 to 15 digits, as headers have them by the hundred thousand. */
+  #digits(): number | undefined {
+    let at = this.#at;
+    let value = 0;
+    for (let c = this.#text.charCodeAt(at); c >= 0x30 && c <= 0x39; c = this.#text.charCodeAt(++at))
+      value = value * 10 + c - 0x30;
+    const length = at - this.#at;
+    const isRest = ".eE".includes(this.#text[at] || " ");
+    if (length > 15 || isRest || (length > 1 && this.#text[this.#at] === "0")) return undefined;
+    this.#at = at;
+    return value;
   }
 
   #number(): number {

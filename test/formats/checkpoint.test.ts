@@ -340,9 +340,9 @@ const wrongFiles: readonly (readonly [
   ],
   [
     "an index past the limit",
-    { ...tinyShards(), [INDEX]: new Uint8Array(16 * 1024 * 1024 + 1) },
+    { ...tinyShards(), [INDEX]: new Uint8Array(1024 * 1024 + 1) },
     "CHECKPOINT_HEADER",
-    "16777217 bytes; at most 16777216",
+    "1048577 bytes; at most 1048576",
   ],
   [
     "a shard missing",
