@@ -1,6 +1,7 @@
 /** Time grows with the length of the text alone: fitted slopes, and inputs of 4 MiB that have to finish at all. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { AssistantParser } from "../../src/text/assistant-parser.ts";
 import { nfc } from "../../src/text/normalization.ts";
 import { StopStrings } from "../../src/text/stop-strings.ts";
 import { assertLinear } from "./slope.ts";
@@ -53,6 +54,26 @@ test("decoding as a stream is linear", () => {
     for (let i = 0; i < size; i++) length += decoder.push(ids[i]!).length;
     assert.ok(length + decoder.flush().length > 0);
   });
+});
+
+test("reading a tool call piece by piece is linear, and so is what is behind it", () => {
+  const tags = new Map(["<think>", "</think>", "<tool_call>", "</tool_call>"].map((tag, id) => [tag, id]));
+  for (const [opening, piece, closing] of [
+    ['{"name": "f", "arguments": {"a": "', "ab\\u00e9\n", '"}}'],
+    ['{"arguments": {"a": [0', ", 1", ']}, "name": "f"}'],
+    ['{"name": "f", "arguments": "{\\"a\\": \\"', "x", '\\"}"}'],
+    ['{"name": "f", "arguments": {}', "  ", "}"],
+    ['{"name": "f", "arguments": {"a": ', "1", "}}"],
+  ] as const)
+    assertLinear(sizes, (size) => {
+      const parser = new AssistantParser({ tokenToId: (tag) => tags.get(tag) });
+      const parts = [...parser.push(tags.get("<tool_call>")!, "<tool_call>"), ...parser.push(9, opening)];
+      for (let i = 0; i < size; i++) parts.push(...parser.push(9, piece));
+      parts.push(...parser.push(9, closing), ...parser.push(tags.get("</tool_call>")!, "</tool_call>"));
+      for (let i = 0; i < size; i++) parts.push(...parser.push(9, "\n"));
+      assert.is(parts.at(-1)?.type, "tool_call");
+      assert.equal(parser.flush(), []);
+    });
 });
 
 test("looking for stop strings is linear, in the text and in the stop strings", () => {
