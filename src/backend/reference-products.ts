@@ -40,13 +40,14 @@ export function scalesOf(
 export function dequantizedRow(m: ReferenceMatrix, row: number): Float32Array {
   const values = m.values.slice(row * m.cols, (row + 1) * m.cols);
   if (!("group" in m.format)) return values;
-  const { group } = m.format;
+  const { group, minimum } = m.format;
   const groups = groupsOf(m.format, m.cols);
   const zero = zeroOf(m.format);
-  return values.map((code, k) => {
+  for (let k = 0; k < m.cols; k++) {
     const g = row * groups + Math.floor(k / group);
-    return fround((code - zero) * m.scales[g]!) + (m.minimums[g] ?? 0);
-  });
+    values[k] = fround((values[k]! - zero) * m.scales[g]!) + (minimum ? m.minimums[g]! : 0); // -0 + 0 is 0
+  }
+  return values;
 }
 
 /** The code that stands for 0 without a minimum. */
@@ -76,7 +77,16 @@ export function quantizedProduct(row: Float32Array, w: ReferenceMatrix, format: 
   }
 }
 
-/** y = W x, W's rows widened to f32 first. */
-export function dequantizedProduct(row: Float32Array, w: ReferenceMatrix, y: Float32Array): void {
-  for (let r = 0; r < w.rows; r++) y[r] = dot(row, 0, dequantizedRow(w, r), 0, w.cols);
+/**
+ * y = W x for several tokens, W's rows widened to f32 first.
+ *
+ * @param x [tokens, cols]
+ * @param y [tokens, rows]
+ */
+export function dequantizedProduct(x: Float32Array, w: ReferenceMatrix, y: Float32Array): void {
+  const tokens = x.length / w.cols;
+  for (let r = 0; r < w.rows; r++) {
+    const row = dequantizedRow(w, r);
+    for (let t = 0; t < tokens; t++) y[t * w.rows + r] = dot(x, t * w.cols, row, 0, w.cols);
+  }
 }

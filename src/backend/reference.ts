@@ -129,11 +129,14 @@ export class ReferenceBackend implements HostBackend {
     check.requireMatmul(x, w);
     const tokens = x.shape[0]!;
     const out = tensor([tokens, w.rows]);
+    if ("group" in w.format && w.format.activations === "f32") {
+      dequantizedProduct(data(x), w, out.data);
+      return out;
+    }
     for (let t = 0; t < tokens; t++) {
       const row = data(x).subarray(t * w.cols, (t + 1) * w.cols);
       const y = out.data.subarray(t * w.rows, (t + 1) * w.rows);
       if (!("group" in w.format)) for (let r = 0; r < w.rows; r++) y[r] = dot(row, 0, w.values, r * w.cols, w.cols);
-      else if (w.format.activations === "f32") dequantizedProduct(row, w, y);
       else quantizedProduct(row, w, w.format, y);
     }
     return out;
