@@ -9,7 +9,7 @@ import type { Encoding } from "./encoding.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation-config.ts";
 import { ggufIn, openGguf } from "./gguf-checkpoint.ts";
 import type { GgufMetadata } from "./gguf-metadata.ts";
-import { type Json, parseJson } from "./json.ts";
+import { HEADER_VALUES, type Json, parseJson } from "./json.ts";
 import { type CheckpointLocation, openLocation } from "./location.ts";
 import { OpenFiles } from "./open-files.ts";
 import { parseQuantizationConfig } from "./quantization-config.ts";
@@ -118,5 +118,5 @@ async function openSafetensors(files: OpenFiles, name: string, signal: AbortSign
 
 async function readJson(files: OpenFiles, name: string, signal: AbortSignal | undefined): Promise<Json | undefined> {
   const bytes = await files.readWhole(name, CONFIG_BYTES, signal);
-  return bytes && parseJson(bytes, name, "CHECKPOINT_FILE");
+  return bytes && parseJson(bytes, name, "CHECKPOINT_FILE", HEADER_VALUES);
 }

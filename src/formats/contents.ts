@@ -7,11 +7,11 @@ import { beginsAsGguf } from "./gguf.ts";
 import { ggufIn } from "./gguf-checkpoint.ts";
 import { readGgufFiles } from "./gguf-files.ts";
 import type { GgufArray, GgufScalar } from "./gguf-metadata.ts";
-import { type Json, parseJson } from "./json.ts";
+import { HEADER_VALUES, type Json, parseJson } from "./json.ts";
 import { type CheckpointLocation, openLocation } from "./location.ts";
 import { OpenFiles } from "./open-files.ts";
 import { readRange } from "./range.ts";
-import { parseSafetensorsHeader } from "./safetensors.ts";
+import { MAX_HEADER_BYTES, parseSafetensorsHeader } from "./safetensors.ts";
 import { shardFiles } from "./shards.ts";
 import type { ByteSource } from "./source.ts";
 
@@ -81,7 +81,7 @@ async function ofFolder(files: OpenFiles, name: string, signal: AbortSignal | un
   const contents = await ofSafetensors(name, sources, signal);
   const config = await files.readWhole("config.json", CONFIG_BYTES, signal);
   if (!config) return contents;
-  const json = parseJson(config, "config.json", "CHECKPOINT_FILE");
+  const json = parseJson(config, "config.json", "CHECKPOINT_FILE", HEADER_VALUES);
   if (typeof json !== "object" || json === null) throw new Qwen3Error("CHECKPOINT_FILE", "config.json: an object is needed");
   return { ...contents, metadata: new Map([["config.json", new Map(Object.entries(json))], ...contents.metadata]) };
 }
@@ -93,8 +93,10 @@ async function ofSafetensors(
 ): Promise<Contents> {
   const metadata = new Map<string, ReadonlyMap<string, ContentValue>>();
   const tensors: ContentTensor[] = [];
+  let headerBytes = 0;
   for (const [file, source] of sources) {
-    const header = await parseSafetensorsHeader(source, signal);
+    const header = await parseSafetensorsHeader(source, signal, MAX_HEADER_BYTES - headerBytes);
+    headerBytes += header.bytes;
     if (header.metadata.size > 0) metadata.set(file, header.metadata);
     for (const { name, dtype, shape, byteLength } of header.tensors.values())
       tensors.push({ name, dtype, shape, bytes: byteLength, file: source.name });

@@ -6,10 +6,11 @@
 import { Qwen3Error } from "../core/errors.ts";
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from "./gguf.ts";
 import type { GgufMetadata } from "./gguf-metadata.ts";
+import { MAX_BINARY_HEADER_BYTES } from "./header-reader.ts";
 import { shown } from "./json.ts";
 import type { ByteSource } from "./source.ts";
 
-const MAX_FILES = 1024; // each stays open
+const MAX_FILES = 256; // each stays open
 const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
 
 /** Opens a file beside the first one. */
@@ -44,10 +45,12 @@ export async function readGgufFiles(file: string, open: OpenBeside, signal?: Abo
   const tensors = new Map<string, StoredGgufTensor>();
   const sources: ByteSource[] = [];
   let first: GgufHeader | undefined;
+  let headerBytes = 0;
   for (const [i, name] of names.entries()) {
     const source = await open(name);
     sources.push(source);
-    const header = await parseGgufHeader(source, signal);
+    const header = await parseGgufHeader(source, signal, MAX_BINARY_HEADER_BYTES - headerBytes);
+    headerBytes += header.bytes;
     checkSplit(header.metadata, i, names.length, source);
     first ??= header;
     for (const [name, tensor] of header.tensors) {

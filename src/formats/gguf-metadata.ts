@@ -13,6 +13,10 @@ export type GgufMetadata = ReadonlyMap<string, GgufScalar | GgufArray>;
 /** Real files have about 40. */
 const MAX_KEYS = 4096;
 const MAX_KEY_BYTES = 65_535;
+/** Of all keys and texts, save those in arrays; the longest, a chat template, has some 10 KB. */
+const MAX_TEXT_BYTES = 2 * 1024 * 1024;
+/** Six times the vocabulary of Qwen3. */
+const MAX_TEXTS = 1024 * 1024;
 
 export class GgufArray {
   readonly elementType: Exclude<ValueType, "array">;
@@ -78,18 +82,23 @@ export class GgufArray {
 export async function readMetadata(header: HeaderReader, count: number): Promise<GgufMetadata> {
   if (count > MAX_KEYS) header.refuse(`${count} metadata keys; at most ${MAX_KEYS} are allowed`);
   const metadata = new Map<string, GgufScalar | GgufArray>();
+  let textBytes = 0;
   for (let i = 0; i < count; i++) {
+    const start = header.at;
     const key = await header.text(`metadata key ${i}`, MAX_KEY_BYTES);
     if (metadata.has(key)) header.refuse(`the metadata key ${shown(key)} stands twice`);
-    metadata.set(key, await readValue(header, shown(key)));
+    const value = await readValue(header, shown(key), MAX_TEXT_BYTES - textBytes);
+    if (!(value instanceof GgufArray)) textBytes += header.at - start;
+    if (textBytes > MAX_TEXT_BYTES) header.refuse(`metadata of more than ${MAX_TEXT_BYTES} bytes, without its arrays`);
+    metadata.set(key, value);
   }
   return metadata;
 }
 
-async function readValue(header: HeaderReader, key: string): Promise<GgufScalar | GgufArray> {
+async function readValue(header: HeaderReader, key: string, mostTextBytes: number): Promise<GgufScalar | GgufArray> {
   const type = await readType(header, key);
   if (type === "array") return readArray(header, key);
-  if (type === "string") return header.text(key);
+  if (type === "string") return header.text(key, mostTextBytes);
   const bytes = bytesOf(type);
   await header.fetch(bytes, key);
   header.at += bytes;
@@ -109,6 +118,7 @@ async function readArray(header: HeaderReader, key: string): Promise<GgufArray> 
   const leastBytes = type === "string" ? 8 : bytesOf(type);
   const most = Math.floor(Math.max(0, header.remaining - 8) / leastBytes);
   const length = await header.count(`the length of ${key}`, most, `for the file ends after ${header.source.size} bytes`);
+  if (type === "string" && length > MAX_TEXTS) header.refuse(`${key} has ${length} texts; at most ${MAX_TEXTS} are allowed`);
   const start = header.at;
   if (type === "string") await skipTexts(header, length, key);
   else {

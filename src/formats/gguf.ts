@@ -29,6 +29,8 @@ export interface GgufTensor {
 
 export interface GgufHeader {
   readonly version: number;
+  /** Of the header. */
+  readonly bytes: number;
   readonly metadata: GgufMetadata;
   /** In the file's order. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
@@ -39,7 +41,7 @@ const VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
 const MAX_ALIGNMENT = 1024 * 1024;
 /** The largest published models have some 2,000. */
-const MAX_TENSORS = 16_384;
+const MAX_TENSORS = 4096;
 const MAX_NAME_BYTES = 64;
 const MAX_DIMENSIONS = 4;
 /** Length of a name of no bytes, one dimension, type, offset. */
@@ -55,10 +57,11 @@ export function beginsAsGguf(bytes: Uint8Array): boolean {
 /**
  * Reads and checks everything in front of the tensors' bytes, which stay where they are.
  *
+ * @param mostBytes how many the header may have; default 16 MiB
  * @throws Qwen3Error CHECKPOINT_HEADER saying which rule is broken, SOURCE_READ where the bytes cannot be read
  */
-export async function parseGgufHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufHeader> {
-  const header = new HeaderReader(source, signal);
+export async function parseGgufHeader(source: ByteSource, signal?: AbortSignal, mostBytes?: number): Promise<GgufHeader> {
+  const header = new HeaderReader(source, signal, mostBytes);
   const version = await readVersion(header);
   const size = `for the file ends after ${source.size} bytes`;
   const tensorCount = await header.count("the number of tensors", Math.floor(source.size / LEAST_TENSOR_BYTES), size);
@@ -68,9 +71,10 @@ export async function parseGgufHeader(source: ByteSource, signal?: AbortSignal):
   const alignment = alignmentOf(metadata, header);
   const stated: StatedTensor[] = [];
   for (let i = 0; i < tensorCount; i++) stated.push(await readTensor(header, i));
-  const dataStart = padded(header.at, alignment);
+  const bytes = header.at;
+  const dataStart = padded(bytes, alignment);
   header.finish();
-  return { version, metadata, tensors: placeTensors(stated, header, dataStart, alignment) };
+  return { version, bytes, metadata, tensors: placeTensors(stated, header, dataStart, alignment) };
 }
 
 async function readVersion(header: HeaderReader): Promise<number> {

@@ -6,10 +6,12 @@ import { Qwen3Error } from "../core/errors.ts";
 import { readRange } from "./range.ts";
 import type { ByteSource } from "./source.ts";
 
-/** 32 MiB: three times what a vocabulary of 262,144 tokens takes. */
-export const MAX_BINARY_HEADER_BYTES = 32 * 1024 * 1024;
+/** 16 MiB: three times what the vocabulary of Qwen3 takes. In all files of a set together. */
+export const MAX_BINARY_HEADER_BYTES = 16 * 1024 * 1024;
 
 const FIRST_PIECE = 2 * 1024 * 1024;
+/** Behind the first file of a set, which has the vocabulary. */
+const LATER_PIECE = 64 * 1024;
 const LARGEST_PIECE = 8 * 1024 * 1024;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -21,12 +23,16 @@ export class HeaderReader {
   /** The byte that is next. */
   at = 0;
   readonly #signal: AbortSignal | undefined;
+  readonly #mostBytes: number;
   #view = new DataView(this.bytes.buffer);
   #piece = FIRST_PIECE;
 
-  constructor(source: ByteSource, signal: AbortSignal | undefined) {
+  /** @param mostBytes how many the header may have; for one of several files, what the others leave */
+  constructor(source: ByteSource, signal: AbortSignal | undefined, mostBytes = MAX_BINARY_HEADER_BYTES) {
     this.source = source;
     this.#signal = signal;
+    this.#mostBytes = mostBytes;
+    if (mostBytes < MAX_BINARY_HEADER_BYTES) this.#piece = LATER_PIECE;
   }
 
   /** Bytes from `at` to the file's end. */
@@ -45,10 +51,10 @@ export class HeaderReader {
     if (count > this.remaining)
       this.refuse(`truncated: ${what} takes ${count} bytes at byte ${this.at}, the file has ${this.source.size}`);
     const end = this.at + count;
-    if (end > MAX_BINARY_HEADER_BYTES)
+    if (end > this.#mostBytes)
       this.refuse(`${what} ends at byte ${end}; headers may have at most ${MAX_BINARY_HEADER_BYTES} bytes`);
     const have = this.bytes.length;
-    const wanted = Math.min(Math.max(end, have + this.#piece), this.source.size, MAX_BINARY_HEADER_BYTES);
+    const wanted = Math.min(Math.max(end, have + this.#piece), this.source.size, this.#mostBytes);
     const piece = await readRange(this.source, have, wanted - have, this.#signal);
     this.#piece = Math.min(2 * this.#piece, LARGEST_PIECE);
     if (have === 0) this.bytes = piece as Uint8Array<ArrayBuffer>;
@@ -63,8 +69,8 @@ export class HeaderReader {
 
   /** What lies behind `at` is no header and is let go. */
   finish(): void {
-    this.bytes = this.bytes.slice(0, this.at);
-    this.#view = new DataView(this.bytes.buffer);
+    if (this.bytes.length - this.at > this.at / 8) this.bytes = this.bytes.slice(0, this.at);
+    this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
   }
 
   async uint32(what: string): Promise<number> {

@@ -12,35 +12,29 @@ export interface JsonObject {
 }
 
 const MAX_DEPTH = 64;
+/** Values, those inside of others too, that the header of a checkpoint or its config.json may have: twice what 32B of MLX has. */
+export const HEADER_VALUES = 32_768;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const LITERALS: readonly (readonly [string, Json])[] = [
   ["null", null],
   ["true", true],
   ["false", false],
 ];
-const ESCAPES: Readonly<Record<string, string>> = {
-  '"': '"',
-  "\\": "\\",
-  "/": "/",
-  b: "\b",
-  f: "\f",
-  n: "\n",
-  r: "\r",
-  t: "\t",
-};
+const NO_ESCAPE = /^(?:[^\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*(\\.)/su;
 
 /**
  * @param what where the bytes are from, for messages
  * @param code the code of the errors
+ * @param mostValues how many values there may be: each takes some hundred bytes in memory, and two in the text
  */
-export function parseJson(bytes: Uint8Array, what: string, code: ErrorCode): Json {
+export function parseJson(bytes: Uint8Array, what: string, code: ErrorCode, mostValues = Number.POSITIVE_INFINITY): Json {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new Qwen3Error(code, `${what}: not UTF-8`, { cause });
   }
-  return new Parser(text, what, code).document();
+  return new Parser(text, what, code, mostValues).document();
 }
 
 /** A value as messages show it: JSON on one line, cut where it gets long, without characters that could steer a terminal. */
@@ -55,12 +49,15 @@ class Parser {
   readonly #text: string;
   readonly #what: string;
   readonly #code: ErrorCode;
+  readonly #mostValues: number;
+  #values = 0;
   #at = 0;
 
-  constructor(text: string, what: string, code: ErrorCode) {
+  constructor(text: string, what: string, code: ErrorCode, mostValues: number) {
     this.#text = text;
     this.#what = what;
     this.#code = code;
+    this.#mostValues = mostValues;
   }
 
   document(): Json {
@@ -72,6 +69,7 @@ class Parser {
   }
 
   #value(depth: number): Json {
+    if (++this.#values > this.#mostValues) this.#fail(`more than ${this.#mostValues} values`);
     this.#space();
     const first = this.#text[this.#at];
     if (first === "{" || first === "[") {
@@ -136,11 +134,12 @@ class Parser {
   }
 
   #unescape(raw: string): string {
-    const text = raw.replace(/\\(u[0-9a-fA-F]{4}|.)/gs, (_, escaped: string) =>
-      escaped.length > 1
-        ? String.fromCharCode(Number.parseInt(escaped.slice(1), 16))
-        : (ESCAPES[escaped] ?? this.#fail(`${shown(`\\${escaped}`)} is not an escape`)),
-    );
+    let text: string;
+    try {
+      text = JSON.parse(`"${raw}"`); // quotes and control characters in it are found by now
+    } catch {
+      return this.#fail(`${shown(NO_ESCAPE.exec(raw)?.[1] ?? raw)} is not an escape`);
+    }
     if (/\p{Surrogate}/u.test(text)) this.#fail("half of a surrogate pair in a string"); // the u flag takes pairs as one
     return text;
   }

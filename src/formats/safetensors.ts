@@ -10,11 +10,11 @@
 import type { FloatType } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import { Fields } from "./fields.ts";
-import { parseJson, shown } from "./json.ts";
+import { HEADER_VALUES, parseJson, shown } from "./json.ts";
 import { readRange } from "./range.ts";
 import type { ByteSource } from "./source.ts";
 
-/** 1 MiB: what is read in 50 ms whatever it says. The longest header of a dense Qwen3, 32B of MLX in one file, has about 200 KB. */
+/** 1 MiB, in all shards together: what is read in 50 ms whatever it says. The longest header of a dense Qwen3, 32B of MLX in one file, has about 200 KB. */
 export const MAX_HEADER_BYTES = 1024 * 1024;
 
 /** Twice what any checkpoint has; a shape is looped over and printed. */
@@ -43,6 +43,8 @@ export interface TensorInfo {
 }
 
 export interface SafetensorsHeader {
+  /** Of the header. */
+  readonly bytes: number;
   /** In the header's order. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly metadata: ReadonlyMap<string, string>;
@@ -51,24 +53,31 @@ export interface SafetensorsHeader {
 /**
  * Reads and checks the header of a whole file; the tensors' bytes stay where they are.
  *
+ * @param mostBytes how many the header may have; for one of several shards, what the others leave
  * @throws Qwen3Error CHECKPOINT_HEADER saying which rule is broken, SOURCE_READ where the bytes cannot be read
  */
-export async function parseSafetensorsHeader(source: ByteSource, signal?: AbortSignal): Promise<SafetensorsHeader> {
+export async function parseSafetensorsHeader(
+  source: ByteSource,
+  signal?: AbortSignal,
+  mostBytes = MAX_HEADER_BYTES,
+): Promise<SafetensorsHeader> {
   if (source.size < 8) refuse(source, `a file of ${source.size} bytes is too short for the header's length`);
   const prefix = await readRange(source, 0, 8, signal);
   const headerLength = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
-  if (headerLength > MAX_HEADER_BYTES)
-    refuse(source, `the header says it has ${headerLength} bytes; at most ${MAX_HEADER_BYTES} are allowed`);
+  if (headerLength > mostBytes) {
+    const all = mostBytes < MAX_HEADER_BYTES ? ", for all files together" : "";
+    refuse(source, `the header says it has ${headerLength} bytes; at most ${MAX_HEADER_BYTES} are allowed${all}`);
+  }
   const dataStart = 8 + Number(headerLength);
   if (dataStart > source.size) refuse(source, `truncated: the header ends at byte ${dataStart}, the file at byte ${source.size}`);
 
-  const header = parseJson(await readRange(source, 8, dataStart - 8, signal), source.name, "CHECKPOINT_HEADER");
+  const header = parseJson(await readRange(source, 8, dataStart - 8, signal), source.name, "CHECKPOINT_HEADER", HEADER_VALUES);
   const fields = new Fields(header, source.name, "CHECKPOINT_HEADER");
   const tensors = new Map<string, TensorInfo>();
   for (const name of fields.keys())
     if (name !== "__metadata__") tensors.set(name, parseTensor(source, name, fields.object(name), dataStart));
   checkCoverage(source, [...tensors.values()], dataStart);
-  return { tensors, metadata: parseMetadata(fields) };
+  return { bytes: Number(headerLength), tensors, metadata: parseMetadata(fields) };
 }
 
 function parseMetadata(header: Fields): Map<string, string> {

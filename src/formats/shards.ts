@@ -4,7 +4,7 @@
  */
 import { Qwen3Error } from "../core/errors.ts";
 import { Fields } from "./fields.ts";
-import { parseJson, shown } from "./json.ts";
+import { HEADER_VALUES, parseJson, shown } from "./json.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { isFileName, readRange } from "./range.ts";
 import { MAX_HEADER_BYTES, parseSafetensorsHeader, type TensorInfo } from "./safetensors.ts";
@@ -33,7 +33,7 @@ export async function shardFiles(files: OpenFiles, signal?: AbortSignal): Promis
 async function readIndex(source: ByteSource, signal: AbortSignal | undefined): Promise<Map<string, Set<string>>> {
   if (source.size > MAX_HEADER_BYTES)
     refuse(source, `the index has ${source.size} bytes; at most ${MAX_HEADER_BYTES} are allowed`);
-  const json = parseJson(await readRange(source, 0, source.size, signal), source.name, "CHECKPOINT_HEADER");
+  const json = parseJson(await readRange(source, 0, source.size, signal), source.name, "CHECKPOINT_HEADER", HEADER_VALUES);
   const weightMap = new Fields(json, source.name, "CHECKPOINT_HEADER").object("weight_map");
   const shards = new Map<string, Set<string>>();
   for (const name of weightMap.keys()) {
@@ -53,14 +53,16 @@ async function readShards(
   signal: AbortSignal | undefined,
 ): Promise<Map<string, EncodedTensor>> {
   const all = new Map<string, EncodedTensor>();
+  let headerBytes = 0;
   for (const [file, names] of shards) {
     const source = await files.openRequired(file, `though ${INDEX_FILE} names it`, signal);
-    const tensors = await tensorsOf(source, signal);
+    const { tensors, bytes } = await parseSafetensorsHeader(source, signal, MAX_HEADER_BYTES - headerBytes);
+    headerBytes += bytes;
     for (const name of names)
       if (!tensors.has(name)) refuse(source, `${shown(name)} is missing, though ${INDEX_FILE} places it in this file`);
-    for (const [name, tensor] of tensors) {
+    for (const [name, info] of tensors) {
       if (!names.has(name)) refuse(source, `${shown(name)} is in this file, but ${INDEX_FILE} does not place it here`);
-      all.set(name, tensor);
+      all.set(name, encoded(info, source));
     }
   }
   return all;

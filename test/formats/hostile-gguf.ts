@@ -83,7 +83,26 @@ export const HOSTILE_GGUF: Readonly<Record<string, HostileFile>> = {
   "2^64 - 1 keys": one(ggufFile({ keyCount: U64_MAX }), /number of metadata keys is 18446744073709551615/),
   "more tensors than are allowed": one(
     new Bytes().raw(header(20_000, 0)).raw(new Uint8Array(700_000)).done(),
-    /20000 tensors; at most 16384/,
+    /20000 tensors; at most 4096/,
+  ),
+  "more texts in an array than are allowed": one(
+    new Bytes()
+      .raw(header(0, 1))
+      .text("a")
+      .u32(9)
+      .u32(8)
+      .u64(1_048_577n)
+      .raw(new Uint8Array(8 * 1_048_577))
+      .done(),
+    /"a" has 1048577 texts; at most 1048576/,
+  ),
+  "a text longer than is allowed": keyed(
+    { a: "x".repeat(2 * 1024 * 1024 + 1) },
+    /the length of "a" is 2097153; at most \d+ is possible/,
+  ),
+  "more metadata than is allowed, by its names": keyed(
+    Object.fromEntries(Array.from({ length: 40 }, (_, i) => [String(i).padEnd(60_000, "k"), 1])),
+    /metadata of more than 2097152 bytes/,
   ),
   "more keys than are allowed": one(
     new Bytes().raw(header(0, 5000)).raw(new Uint8Array(70_000)).done(),

@@ -127,6 +127,24 @@ export const HOSTILE_SAFETENSORS: Readonly<Record<string, HostileFile>> = {
     code: "CHECKPOINT_TENSOR",
     says: /embed_tokens.weight .* is missing/,
   },
+  "more values in a header than are allowed": headed(`{"a":[${"1,".repeat(40_000)}1]}`, /more than 32768 values/),
+  "shards whose headers are too long together": {
+    files: {
+      "config.json": jsonFile(tinyConfig),
+      "model.safetensors.index.json": jsonFile({ weight_map: { a: "1.safetensors", b: "2.safetensors" } }),
+      ...Object.fromEntries(
+        ["a", "b"].map((name, i) => [
+          `${i + 1}.safetensors`,
+          rawFile(
+            JSON.stringify({ [name]: { dtype: "U8", shape: [4], data_offsets: [0, 4] } }).padEnd(600_000),
+            new Uint8Array(4),
+          ),
+        ]),
+      ),
+    },
+    code: "CHECKPOINT_HEADER",
+    says: /2.safetensors: the header says it has 600000 bytes; at most 1048576 are allowed, for all files together/,
+  },
   "an index that leaves the folder": {
     files: { ...tinyFiles(), "model.safetensors.index.json": jsonFile({ weight_map: { a: "../../etc/passwd.safetensors" } }) },
     code: "CHECKPOINT_HEADER",

@@ -121,6 +121,12 @@ const broken: readonly (readonly [text: string, says: string])[] = [
 for (const [text, says] of broken)
   test(`refused: ${shown(text)}`, () => refused("CHECKPOINT_FILE", ["file.json: ", says, "at character"], () => parse(text)));
 
+test("as many values are read as are allowed", async () => {
+  const read = (text: string) => parseJson(utf8.encode(text), "x", "CHECKPOINT_HEADER", 5);
+  assert.equal(plain(read('[1,{"a":[2]}]')), [1, { a: [2] }]);
+  await refused("CHECKPOINT_HEADER", ["x: more than 5 values (at character 11)"], () => read('[1,{"a":[2,3]}]'));
+});
+
 test("64 levels are read", () => {
   assert.ok(parse(`${"[".repeat(64)}1${"]".repeat(64)}`));
   assert.ok(parse(`${'{"a":'.repeat(64)}1${"}".repeat(64)}`));
