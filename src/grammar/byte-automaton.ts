@@ -41,6 +41,9 @@ export class ByteMachine implements Machine {
   }
 }
 
+/** What finding one transition costs, in steps of other automata, whose states are plain numbers. */
+const STEP = 8;
+
 /** @returns undefined if no text fits */
 export function byteMachine<State>(exploration: ByteExploration<State>, work: Work, where: string): ByteMachine | undefined {
   const { start, bytes, key, next, accepts } = exploration;
@@ -48,7 +51,7 @@ export function byteMachine<State>(exploration: ByteExploration<State>, work: Wo
   const numbers = new Map([[key(start), 0]]);
   const rows: number[][] = [];
   for (let i = 0; i < states.length; i++) {
-    work.spend(bytes.length, where);
+    work.spend(STEP * bytes.length, where);
     rows.push(
       bytes.map((byte) => {
         const target = next(states[i]!, byte);

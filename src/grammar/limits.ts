@@ -18,8 +18,8 @@ export const LIMITS = {
   /** Alternatives that anyOf, oneOf and allOf multiply to at one place, and kinds of value in a whole schema. */
   alternatives: 512,
   valueTypes: 10_000,
-  /** Steps of one compilation; a few seconds. */
-  work: 20_000_000,
+  /** Steps of one compilation; about a second, in which a server does nothing else. */
+  work: 8_000_000,
 } as const;
 
 /** What the grammar asks for cannot be kept as a promise: a keyword, a format, an operator. */

@@ -5,6 +5,8 @@ import type { ServerLimits } from "./limits.ts";
 export class BodyReader {
   readonly #limits: ServerLimits;
   #reading = 0;
+  /** Bytes that all bodies under way take. */
+  #held = 0;
 
   constructor(limits: ServerLimits) {
     this.#limits = limits;
@@ -35,15 +37,13 @@ export class BodyReader {
       timer = setTimeout(() => reject(error), bodyTimeoutMs);
     });
     late.catch(() => undefined); // it may come when nobody waits any more
-    const chunks: Uint8Array[] = [];
-    let size = 0;
+    const bytes = new Growing((more) => this.#hold(more));
     try {
       for (;;) {
         const { done, value } = await Promise.race([reader.read(), late]);
-        if (done) return joined(chunks, size);
-        size += value.length;
-        if (size > bodyBytes) throw tooLarge();
-        chunks.push(value);
+        if (done) return bytes.all;
+        if (bytes.size + value.length > bodyBytes) throw tooLarge();
+        bytes.add(value);
       }
     } catch (error) {
       reader.cancel().catch(() => undefined);
@@ -51,18 +51,48 @@ export class BodyReader {
       throw new ApiError(400, "the body broke off", { code: "invalid_body", cause: error });
     } finally {
       clearTimeout(timer);
+      this.#held -= bytes.capacity;
     }
+  }
+
+  #hold(bytes: number): void {
+    if (this.#held + bytes > this.#limits.heldBytes)
+      throw new ApiError(429, "too many bytes of requests are being read", { code: "rate_limit_exceeded", retryAfter: 1 });
+    this.#held += bytes;
   }
 }
 
-function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
+/** Bytes as they come, in one piece: a client may send each byte by itself, and pieces cost far more than they hold. */
+class Growing {
+  size = 0;
+  readonly #hold: (bytes: number) => void;
+  #bytes = new Uint8Array();
+
+  /** @param hold is asked for room, and throws where there is none */
+  constructor(hold: (bytes: number) => void) {
+    this.#hold = hold;
   }
-  return bytes;
+
+  get capacity(): number {
+    return this.#bytes.length;
+  }
+
+  get all(): Uint8Array {
+    return this.#bytes.subarray(0, this.size);
+  }
+
+  add(chunk: Uint8Array): void {
+    const size = this.size + chunk.length;
+    if (size > this.capacity) {
+      const capacity = Math.max(size, 2 * this.capacity, 256);
+      this.#hold(capacity - this.capacity);
+      const grown = new Uint8Array(capacity);
+      grown.set(this.all);
+      this.#bytes = grown;
+    }
+    this.#bytes.set(chunk, this.size);
+    this.size = size;
+  }
 }
 
 function parse(bytes: Uint8Array, maxDepth: number): Record<string, unknown> {

@@ -131,7 +131,8 @@ class Choice {
 
   take(event: CompletionEvent): void {
     if (event.type === "finish") this.finish = event;
-    else if (event.type === "prompt") this.tokens.push(...event.tokens);
+    else if (event.type === "prompt")
+      this.tokens = [...event.tokens]; // the first event; too many to pass as arguments
     else {
       this.text += event.text;
       this.tokens.push(event.token);

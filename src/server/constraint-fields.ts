@@ -1,7 +1,7 @@
 /** What an answer has to look like: `response_format`, vLLM's `guided_*` and `structured_outputs`, and tools that have to be called. */
 import type { ConstraintSpec } from "../chat/chat-model.ts";
 import type { Tool } from "../text/messages.ts";
-import { requireSmall } from "./body.ts";
+import { depthOf, requireSmall } from "./body.ts";
 import { invalid } from "./errors.ts";
 import { isRecord, type RequestFields, refuse } from "./fields.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -58,7 +58,7 @@ function guided(fields: RequestFields, limits: ServerLimits): (Wanted | undefine
   return [
     ...pair("guided_json", "json").map(([from, key]) => {
       const value = from.value(key);
-      return value === undefined ? undefined : schema(fromText(value, from.name(key)), from.name(key), limits);
+      return value === undefined ? undefined : schema(fromText(value, from.name(key), limits), from.name(key), limits);
     }),
     ...pair("guided_regex", "regex").map(([from, key]) => regex(from, key, limits)),
     ...pair("guided_choice", "choice").map(([from, key]) => choice(from, key, limits)),
@@ -69,8 +69,10 @@ function guided(fields: RequestFields, limits: ServerLimits): (Wanted | undefine
 }
 
 /** vLLM takes a schema as an object or as its JSON text. */
-function fromText(value: unknown, param: string): unknown {
+function fromText(value: unknown, param: string, { schemaDepth }: ServerLimits): unknown {
   if (typeof value !== "string") return value;
+  if (depthOf(new TextEncoder().encode(value)) > schemaDepth)
+    throw invalid(param, `${param} is nested deeper than ${schemaDepth} levels`, "schema_too_large");
   try {
     return JSON.parse(value);
   } catch {

@@ -74,7 +74,14 @@ export function toApiError(error: unknown, prompt = "messages", constraint?: str
     const [named] = /^(?:messages|tools)(?:\[\d+\]|\.\w+)*/.exec(message) ?? [];
     // GRAMMAR_UNSUPPORTED, GRAMMAR_SYNTAX, GRAMMAR_EMPTY, GRAMMAR_LIMIT: by keyword and place
     if (code.startsWith("GRAMMAR_")) return new ApiError(400, message, { param: constraint, code: code.toLowerCase(), cause });
-    if (code === "ARGUMENT") return new ApiError(400, message, { param: named ?? prompt, code: "invalid_value", cause });
+    if (code === "ARGUMENT") {
+      const param = message.startsWith("kwargs")
+        ? "chat_template_kwargs"
+        : message.startsWith("#")
+          ? constraint
+          : (named ?? prompt);
+      return new ApiError(400, message, { param, code: "invalid_value", cause });
+    }
     if (code === "CHAT_TEMPLATE") return new ApiError(400, message, { param: prompt, code: "chat_template", cause });
     if (code === "CONTEXT_FULL") return new ApiError(400, message, { param: prompt, code: "context_length_exceeded", cause });
     if (code === "MEMORY_FULL")

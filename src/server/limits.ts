@@ -10,6 +10,8 @@ export interface ServerLimits {
   readonly bodyDepth: number;
   /** Bodies that are being read at once. Default 1,024. */
   readonly bodies: number;
+  /** Bytes that all of them take. Default 256 MiB. */
+  readonly heldBytes: number;
   /** Answers that are computed or wait for it, each choice counted; more get a 429. Default 320. */
   readonly answers: number;
   /** Default 2,048. */
@@ -40,6 +42,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   readerTimeoutMs: 300_000,
   bodyDepth: 64,
   bodies: 1024,
+  heldBytes: 256 * 1024 * 1024,
   answers: 320,
   messages: 2048,
   tools: 128,

@@ -82,6 +82,100 @@ test("24 odd values in every numeric field: 400 with the field's name, or an ans
   assert.is((await client.chat({})).json.choices[0].message.content, ANSWER);
 });
 
+/** A request whose body has VALUE where the odd one goes, and the fields that a refusal may name. */
+const ELSEWHERE: readonly (readonly [path: string, body: string, params: readonly string[]])[] = [
+  ...["temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed"].map(
+    (field) => ["/v1/completions", `{"prompt": "a", "max_tokens": 1, "${field}": VALUE}`, [field]] as const,
+  ),
+  ["/v1/completions", '{"prompt": "a", "max_tokens": VALUE}', ["max_tokens"]],
+  ["/v1/completions", '{"prompt": "a", "max_tokens": 2, "min_tokens": VALUE}', ["min_tokens"]],
+  ["/v1/completions", '{"prompt": "a", "max_tokens": 1, "n": VALUE}', ["n"]],
+  ["/v1/completions", '{"prompt": "a", "max_tokens": 1, "best_of": VALUE}', ["best_of"]],
+  ["/v1/completions", '{"prompt": "a", "max_tokens": 1, "logprobs": VALUE}', ["logprobs"]],
+  ["/v1/completions", '{"prompt": "a", "max_tokens": 1, "logit_bias": {"5": VALUE}}', ["logit_bias.5"]],
+  ["/v1/completions", '{"prompt": "a", "max_tokens": 1, "stop_token_ids": [VALUE]}', ["stop_token_ids[0]"]],
+  ["/v1/completions", '{"prompt": [VALUE], "max_tokens": 1}', ["prompt", "prompt[0]"]],
+  ["/v1/completions", '{"prompt": [5, VALUE], "max_tokens": 1}', ["prompt[1]"]],
+  ["/v1/completions", '{"prompt": "a", "max_tokens": 1, "stream_options": {"include_usage": VALUE}}', ["stream_options"]],
+  ["/detokenize", '{"tokens": [VALUE]}', ["tokens[0]"]],
+  ["/v1/chat/completions", '{"messages": MESSAGES, "max_tokens": 1, "logit_bias": {"5": VALUE}}', ["logit_bias.5"]],
+  [
+    "/v1/chat/completions",
+    '{"messages": MESSAGES, "max_tokens": 1, "chat_template_kwargs": {"x": VALUE}}',
+    ["chat_template_kwargs"],
+  ],
+  ...[
+    "minimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+  ].map(
+    (keyword) =>
+      [
+        "/v1/chat/completions",
+        `{"messages": MESSAGES, "max_tokens": 1, "guided_json": {"${keyword}": VALUE}}`,
+        ["guided_json"],
+      ] as const,
+  ),
+];
+
+test("the same values in the fields of other routes, in nested ones and in schemas", async () => {
+  let [refused, answered] = [0, 0];
+  for (const [path, body, params] of ELSEWHERE)
+    for (const value of ODD_VALUES) {
+      const text = body.replace("MESSAGES", JSON.stringify(QUESTION)).replace("VALUE", value);
+      const { status, json } = await client.ask(path, text);
+      if (status === 400) {
+        assert.ok(params.includes(json.error.param), `${text}: ${JSON.stringify(json.error)}`);
+        refused++;
+      } else {
+        assert.is(status, 200, `${text}: ${JSON.stringify(json)}`);
+        answered++;
+      }
+    }
+  assert.ok(refused > 300 && answered > 150, `${refused} refused, ${answered} answered`);
+  assert.is((await client.chat({})).json.choices[0].message.content, ANSWER);
+});
+
+test("depth that hides in a text, and variables that the template has already", async () => {
+  const deep = "[".repeat(200_000) + "]".repeat(200_000);
+  requireError(await client.chat({ guided_json: deep }), 400, "guided_json", "schema_too_large");
+  requireError(await client.chat({ structured_outputs: { json: deep } }), 400, "structured_outputs.json", "schema_too_large");
+  requireError(await client.chat({ chat_template_kwargs: { messages: [] } }), 400, "chat_template_kwargs", "invalid_value");
+});
+
+test("a body whose bytes come one by one takes little more room than they do, and all bodies together have a limit", async () => {
+  const text = JSON.stringify({ messages: QUESTION, max_tokens: 1 });
+  const bytes = new TextEncoder().encode(text);
+  const singly = () => {
+    let at = 0;
+    return new ReadableStream<Uint8Array>({
+      pull: (controller) => (at < bytes.length ? controller.enqueue(bytes.slice(at, ++at)) : controller.close()),
+    });
+  };
+  const ask = async ({ server }: Client, body: ReadableStream<Uint8Array>) => {
+    const init = { method: "POST", body, duplex: "half" } as RequestInit;
+    const response = await server.fetch(new Request("http://localhost/v1/chat/completions", init));
+    return { status: response.status, json: (await response.json()) as Json };
+  };
+  assert.is((await ask(client, singly())).status, 200);
+  const small = new Client({ limits: { heldBytes: 256 } });
+  const open = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(bytes.slice(0, 1)) });
+  const reader = new Client({ limits: { heldBytes: 256, bodyTimeoutMs: 50 } });
+  const late = ask(reader, open);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  requireError(await ask(reader, singly()), 429, null, "rate_limit_exceeded");
+  requireError(await late, 408, null, "request_timeout");
+  assert.is((await ask(reader, singly())).status, 200, "what was held is free again");
+  assert.is((await ask(small, singly())).status, 200);
+  requireError(await ask(small, new Blob(["x".repeat(257)]).stream()), 429, null, "rate_limit_exceeded");
+});
+
 test("fields of the wrong type or out of range", async () => {
   for (const [body, param] of [
     [{ messages: undefined }, "messages"],
