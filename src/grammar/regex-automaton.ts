@@ -13,13 +13,13 @@ interface Move {
 
 /** The texts that match `pattern` as a whole. */
 export function wholeMatch(pattern: string, where: string, work: Work, properties?: Properties): CharAutomaton {
-  return compile(parseRegex(pattern, where, properties), where, work);
+  return compile(parseRegex(pattern, where, work, properties), where, work);
 }
 
 /** The texts in which `pattern` matches somewhere. */
 export function searchMatch(pattern: string, where: string, work: Work, properties?: Properties): CharAutomaton {
   const any: Regex = { type: "repeat", part: { type: "set", set: ANY }, min: 0, max: Number.POSITIVE_INFINITY };
-  return compile({ type: "sequence", parts: [any, parseRegex(pattern, where, properties)] }, where, work, true);
+  return compile({ type: "sequence", parts: [any, parseRegex(pattern, where, work, properties)] }, where, work, true);
 }
 
 /** @param more whether anything may follow a match */

@@ -4,7 +4,7 @@
  * texts as greedy ones.
  */
 import { type CodePoints, complement, union } from "./code-points.ts";
-import { LIMITS, malformed, tooLarge, unsupported } from "./limits.ts";
+import { LIMITS, malformed, tooLarge, unsupported, type Work } from "./limits.ts";
 import { LINE_ENDS, property, shorthand } from "./unicode-classes.ts";
 
 export type Regex =
@@ -21,28 +21,33 @@ export type Properties = Map<string, CodePoints>;
 
 /**
  * @param where names the pattern in errors
+ * @param work counts what finding the code points of a property costs
  * @param properties what earlier patterns found; it grows
  * @throws Qwen3Error GRAMMAR_SYNTAX, GRAMMAR_UNSUPPORTED, GRAMMAR_LIMIT
  */
-export function parseRegex(pattern: string, where: string, properties: Properties = new Map()): Regex {
+export function parseRegex(pattern: string, where: string, work: Work, properties: Properties = new Map()): Regex {
   if (pattern.length > LIMITS.patternLength)
     tooLarge(where, `a pattern of ${pattern.length} characters; at most ${LIMITS.patternLength} are allowed`);
-  return new RegexParser(pattern, where, properties).parse();
+  return new RegexParser(pattern, where, work, properties).parse();
 }
 
 const CONTROL_ESCAPES: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11 };
 const MAX_NESTING = 100;
+/** What finding the code points of a property costs: all of them are looked at. */
+const PROPERTY_STEPS = 300_000;
 
 class RegexParser {
   readonly #characters: readonly string[];
   readonly #where: string;
+  readonly #work: Work;
   readonly #properties: Properties;
   #at = 0;
   #depth = 0;
 
-  constructor(pattern: string, where: string, properties: Properties) {
+  constructor(pattern: string, where: string, work: Work, properties: Properties) {
     this.#characters = [...pattern];
     this.#where = where;
+    this.#work = work;
     this.#properties = properties;
   }
 
@@ -183,6 +188,7 @@ class RegexParser {
     if (!this.#take("{")) this.#fail("a { is missing behind \\p");
     let name = "";
     for (let c = this.#next(); c !== "}"; c = this.#next()) name += c;
+    if (!this.#properties.has(name)) this.#work.spend(PROPERTY_STEPS, this.#where);
     const set =
       this.#properties.get(name) ?? property(name) ?? unsupported(this.#where, `\\p{${name.slice(0, 50)}} in a pattern`);
     this.#properties.set(name, set);

@@ -7,6 +7,9 @@ import { assertRefused } from "../text/tokenizers.ts";
 import { acceptsJson, compiler } from "./answers.ts";
 
 const nested = (depth: number, inside: unknown): unknown => (depth === 0 ? inside : { items: nested(depth - 1, inside) });
+/** Each is looked for among all code points. */
+const MANY_CLASSES =
+  "L LC Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp C Cc Cf Co Cn".split(" ");
 const cyclic: Record<string, unknown> = {};
 cyclic.items = cyclic;
 
@@ -71,6 +74,11 @@ const REFUSED: readonly (readonly [schema: unknown, code: ErrorCode, message: Re
   ],
   [{ pattern: "^(a|b)*a(a|b){30}$" }, "GRAMMAR_LIMIT", /#\/pattern/],
   [{ pattern: "a", maxLength: 100_000 }, "GRAMMAR_LIMIT", /states/],
+  [
+    { anyOf: Array.from({ length: 500 }, (_, i) => ({ properties: { [`a${i % 7}`]: { type: "number", minimum: i } } })) },
+    "GRAMMAR_LIMIT",
+    /8000000 steps/,
+  ],
   [false, "GRAMMAR_EMPTY", /no value/],
   [{ type: "string", enum: [1] }, "GRAMMAR_EMPTY", /no value/],
   [{ type: [] }, "GRAMMAR_EMPTY", /no value/],
@@ -111,6 +119,7 @@ const SPECS: readonly (readonly [spec: unknown, code: ErrorCode, message: RegExp
   [{ type: "choice", choices: [] }, "GRAMMAR_SYNTAX", /choice/],
   [{ type: "choice", choices: "a" }, "GRAMMAR_SYNTAX", /choice/],
   [{ type: "choice", choices: [1] }, "GRAMMAR_SYNTAX", /choice/],
+  [{ type: "regex", pattern: MANY_CLASSES.map((name) => `\\p{${name}}`).join("") }, "GRAMMAR_LIMIT", /8000000 steps/],
   [{ type: "choice", choices: Array.from({ length: 10_001 }, (_, i) => `${i}`) }, "GRAMMAR_LIMIT", /10001 choices/],
   [{ type: "tool_calls", tools: [], choice: "required", parallel: false }, "GRAMMAR_SYNTAX", /no tools/],
   [{ type: "tool_calls", tools: [tool], choice: { name: "g" }, parallel: false }, "GRAMMAR_SYNTAX", /no tool is called "g"/],
