@@ -9,7 +9,7 @@ import { INDEX_FILE } from "../formats/shards.ts";
 import { openModel } from "../hub/open-model.ts";
 import type { HubOptions } from "../hub/settings.ts";
 import { type TensorError, writeTensor } from "./quantize-tensor.ts";
-import { type AffineOptions, quantizedTensors, scaleTypeOf } from "./quantized-plan.ts";
+import { type AffineOptions, exactVectors, quantizedTensors, scaleTypeOf } from "./quantized-plan.ts";
 import { json, quantizedConfig, sideFiles } from "./quantized-side-files.ts";
 import type { LoadProgress } from "./weights.ts";
 
@@ -85,7 +85,8 @@ export async function quantizeCheckpoint(
   const affine: AffineOptions = { bits, group };
   const checkpoint = await openModel(location, { hub, signal });
   try {
-    const files = filesFor(quantizedTensors(checkpoint, affine), fileBytes, { format: "mlx" });
+    const exact = await exactVectors(checkpoint, signal);
+    const files = filesFor(quantizedTensors(checkpoint, affine, exact), fileBytes, { format: "mlx" });
     const small: Record<string, Uint8Array> = {
       ...(await sideFiles(checkpoint)),
       "config.json": await quantizedConfig(checkpoint, affine),

@@ -1,5 +1,5 @@
 /** What tensors an MLX checkpoint of some weights has: matrices as codes, scales and biases, vectors as they are. */
-import { bytesPerValue, type FloatType } from "../core/dtype.ts";
+import { bytesPerValue, type FloatType, narrow, widen } from "../core/dtype.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint, CheckpointTensor } from "../formats/checkpoint.ts";
 import { isFloat } from "../formats/encoding.ts";
@@ -24,14 +24,21 @@ export function scaleTypeOf({ tensors }: Pick<Checkpoint, "tensors">): FloatType
   return encoding.type === "affine" ? encoding.scales : "bf16";
 }
 
-/** @throws Qwen3Error ARGUMENT for a matrix whose rows are not whole groups */
-export function quantizedTensors(checkpoint: Pick<Checkpoint, "tensors">, { bits, group }: AffineOptions): QuantizedTensor[] {
+/**
+ * @param exact the f32 vectors whose values the scales' type holds all (`exactVectors`)
+ * @throws Qwen3Error ARGUMENT for a matrix whose rows are not whole groups
+ */
+export function quantizedTensors(
+  checkpoint: Pick<Checkpoint, "tensors">,
+  { bits, group }: AffineOptions,
+  exact: ReadonlySet<string> = new Set(),
+): QuantizedTensor[] {
   const type = scaleTypeOf(checkpoint);
   return Array.from(checkpoint.tensors.values(), (source) => {
     const { name, shape, encoding } = source;
     const [rows = 0, cols] = shape;
     if (cols === undefined) {
-      const own = isFloat(encoding) ? encoding.type : type;
+      const own = isFloat(encoding) && !exact.has(name) ? encoding.type : type;
       return { source, type: own, tensors: [floats(name, shape, own)] };
     }
     if (cols % group !== 0)
@@ -46,6 +53,26 @@ export function quantizedTensors(checkpoint: Pick<Checkpoint, "tensors">, { bits
       tensors: [weight, floats(`${module}.scales`, levels, type), floats(`${module}.biases`, levels, type)],
     };
   });
+}
+
+/**
+ * Vectors of f32 that lose nothing in the scales' type. Files of GGUF keep norms in f32 that were published in bf16, and mlx computes all
+ * that follows a norm of f32 in f32.
+ */
+export async function exactVectors(checkpoint: Pick<Checkpoint, "tensors">, signal?: AbortSignal): Promise<Set<string>> {
+  const type = scaleTypeOf(checkpoint);
+  const exact = new Set<string>();
+  for (const { name, shape, encoding, rows } of checkpoint.tensors.values()) {
+    if (shape.length > 1 || encoding.type !== "f32" || type === "f32") continue;
+    let isExact = true;
+    for await (const { bytes } of rows({ signal })) {
+      const values = widen(bytes, "f32", 0, bytes.length / 4);
+      const back = widen(narrow(values, type), type, 0, values.length);
+      isExact &&= values.every((value, i) => value === back[i]);
+    }
+    if (isExact) exact.add(name);
+  }
+  return exact;
 }
 
 function floats(name: string, shape: readonly number[], type: FloatType): TensorToWrite {

@@ -6,6 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { quantizeAffine } from "../../src/backend/quantize-affine.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
+import { readContents } from "../../src/formats/contents.ts";
 import { dequantizeRows } from "../../src/formats/decode.ts";
 import { cutParts, rowBytes } from "../../src/formats/encoding.ts";
 import { memoryFolder } from "../../src/formats/source.ts";
@@ -168,6 +169,10 @@ test("a GGUF file: config.json, the tokenizer and the template come out of it", 
   await writeFile(file, await nanoGguf("bf16"));
   const { scales } = await quantizeCheckpoint(file, out, { bits: 8, group: 32 });
   assert.is(scales, "bf16");
+  const norms = async (path: string) =>
+    (await readContents(path)).tensors.filter(({ name }) => name.includes("norm")).map(({ dtype }) => dtype);
+  assert.equal([...new Set(await norms(file))], ["f32"]);
+  assert.equal([...new Set(await norms(out))], ["bf16"]); // in which nano was published: nothing is lost
   const [source, written] = await Promise.all([Qwen3.fromPretrained(file), Qwen3.fromPretrained(out)]);
   assert.equal(written.config, source.config);
   assert.equal(written.generationConfig, source.generationConfig);
