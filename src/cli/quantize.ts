@@ -8,6 +8,14 @@ import type { QuantizeValues } from "./quantize-command.ts";
 import type { Streams } from "./streams.ts";
 import { safeFor } from "./terminal.ts";
 
+async function readDivergenceText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`--kl ${file}: ${(error as Error).message}`);
+  }
+}
+
 export async function quantize(values: QuantizeValues, positionals: readonly string[], streams: Streams): Promise<void> {
   const { stdout, stderr, signal } = streams;
   const [model, second] = positionals;
@@ -15,7 +23,7 @@ export async function quantize(values: QuantizeValues, positionals: readonly str
   if (second !== undefined) throw new UsageError(`${JSON.stringify(second)} is too much: one model at a time`);
   if (values.bits === undefined) throw new UsageError("--bits is needed, 4 or 8");
   if (!values.out) throw new UsageError("--out is needed, the folder to write");
-  const text = values.kl === undefined ? undefined : await readFile(values.kl, "utf8"); // before hours of work
+  const text = values.kl === undefined ? undefined : await readDivergenceText(values.kl); // before hours of work
   const begun = performance.now();
   const progress = stderr.isTTY && !values.quiet ? new ProgressLine(stderr, model) : undefined;
   const hub = { revision: values.revision };

@@ -4,7 +4,7 @@
  * Source: llama.cpp, gguf-split.
  */
 import { Qwen3Error } from "../core/errors.ts";
-import { type GgufHeader, type GgufTensor, parseGgufHeader } from "./gguf.ts";
+import { type GgufHeader, type GgufTensor, MAX_TENSORS, parseGgufHeader } from "./gguf.ts";
 import type { GgufMetadata } from "./gguf-metadata.ts";
 import { MAX_BINARY_HEADER_BYTES } from "./header-reader.ts";
 import { shown } from "./json.ts";
@@ -53,6 +53,8 @@ export async function readGgufFiles(file: string, open: OpenBeside, signal?: Abo
     headerBytes += header.bytes;
     checkSplit(header.metadata, i, names.length, source);
     first ??= header;
+    if (tensors.size + header.tensors.size > MAX_TENSORS)
+      refuse(source, `with the files before it the set has more than ${MAX_TENSORS} tensors`);
     for (const [name, tensor] of header.tensors) {
       if (tensors.has(name)) refuse(source, `tensor ${shown(name)} is in an earlier file of the set too`);
       tensors.set(name, { ...tensor, source });

@@ -41,7 +41,7 @@ const VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
 const MAX_ALIGNMENT = 1024 * 1024;
 /** The largest published models have some 2,000. */
-const MAX_TENSORS = 4096;
+export const MAX_TENSORS = 4096;
 const MAX_NAME_BYTES = 64;
 const MAX_DIMENSIONS = 4;
 /** Length of a name of no bytes, one dimension, type, offset. */

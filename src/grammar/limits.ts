@@ -16,7 +16,7 @@ export const LIMITS = {
   schemaDepth: 64,
   schemaValues: 50_000,
   /** Alternatives that anyOf, oneOf and allOf multiply to at one place, and kinds of value in a whole schema. */
-  alternatives: 512,
+  alternatives: 128,
   valueTypes: 10_000,
   /** Steps of one compilation; about a second, in which a server does nothing else. */
   work: 8_000_000,

@@ -127,6 +127,7 @@ test("what the command line lacks is told in a line", async () => {
     [["a", "--bits", "3", "--out", "x"], /4 or 8 is needed/],
     [["a", "--bits", "4", "--group", "48", "--out", "x"], /32 or 64 or 128 is needed/],
     [["a", "--bits", "4"], /--out is needed/],
+    [["a", "--bits", "4", "--out", "x", "--kl", join(folder, "none.txt")], /--kl .*none\.txt: ENOENT/],
   ] as const) {
     const { code, stderr } = await qwen3(["quantize", ...args]);
     assert.is(code, 2);

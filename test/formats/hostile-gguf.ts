@@ -273,6 +273,19 @@ export const HOSTILE_GGUF: Readonly<Record<string, HostileFile>> = {
     code: "CHECKPOINT_HEADER",
     says: /split.count is 65535/,
   },
+  "a set of more tensors than are allowed": {
+    files: Object.fromEntries(
+      [0, 1].map((no) => [
+        `m-0000${no + 1}-of-00002.gguf`,
+        ggufFile({
+          metadata: { "split.no": no, "split.count": 2 },
+          tensors: Array.from({ length: 2100 }, (_, i) => ({ name: `t${no}.${i}`, shape: [8], type: 0, data: 32 })),
+        }),
+      ]),
+    ),
+    code: "CHECKPOINT_HEADER",
+    says: /m-00002-of-00002.gguf: with the files before it the set has more than 4096 tensors/,
+  },
   "a set of 99,999 files": {
     files: { "m-00001-of-99999.gguf": tinyGguf({ metadata: { "split.no": 0, "split.count": 99_999 } }) },
     code: "CHECKPOINT_HEADER",

@@ -72,10 +72,15 @@ const REFUSED: readonly (readonly [schema: unknown, code: ErrorCode, message: Re
     "GRAMMAR_LIMIT",
     /alternatives/,
   ],
+  [{ anyOf: Array.from({ length: 129 }, (_, i) => ({ properties: { [`a${i}`]: {} } })) }, "GRAMMAR_LIMIT", /128 alternatives/],
   [{ pattern: "^(a|b)*a(a|b){30}$" }, "GRAMMAR_LIMIT", /#\/pattern/],
   [{ pattern: "a", maxLength: 100_000 }, "GRAMMAR_LIMIT", /states/],
   [
-    { anyOf: Array.from({ length: 500 }, (_, i) => ({ properties: { [`a${i % 7}`]: { type: "number", minimum: i } } })) },
+    {
+      anyOf: Array.from({ length: 100 }, (_, i) => ({
+        properties: Object.fromEntries(Array.from("abcdef", (key, k) => [key, { type: "number", minimum: 6 * i + k }])),
+      })),
+    },
     "GRAMMAR_LIMIT",
     /8000000 steps/,
   ],
