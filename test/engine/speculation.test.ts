@@ -138,7 +138,7 @@ test("with and without guesses: the same ids, text, probabilities, reasons and c
     }),
     { numRuns: process.env.LONG ? 2000 : 20 },
   );
-  assert.ok(accepted > 50 && accepted < drafted, `${accepted} of ${drafted}`);
+  assert.ok(accepted > 10 && accepted < drafted, `${accepted} of ${drafted}`);
 });
 
 test("a text that repeats itself takes fewer steps, and says how many guesses were right", async ({ model }) => {

@@ -75,7 +75,7 @@ test("what RegExp finds and matches, this does", () => {
     }),
     { numRuns: 1000 },
   );
-  assert.ok(found > 500, `${found} matches`);
+  assert.ok(found > 200, `${found} matches`);
 });
 
 test("classes are those of Unicode", () => {
