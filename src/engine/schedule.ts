@@ -123,13 +123,14 @@ export class Schedule {
     const group = [...(this.#prompts.of(s) ?? [])];
     for (const other of group) this.#prompts.delete(other);
     const first = this.all().find((other) => !other.running && other.ready && !group.includes(other));
-    // Nobody goes on past an older one that waits.
-    return group.filter((other) => other !== s && other.ready && (!first || other.id < first.id) && this.#follow(other, s));
+    // Nobody goes on past an older one that waits; who has begun on its own may be in this very step.
+    const waits = (other: EngineSequence) => !other.running && other.ready && (!first || other.id < first.id);
+    return group.filter((other) => other !== s && waits(other) && this.#follow(other, s));
   }
 
   /** Goes on with a copy of the cache of another, which has the same prompt. False where there is no place. */
   #follow(s: EngineSequence, leader: EngineSequence): boolean {
-    if (!s.running && this.#running().length >= this.#limits.maxSequences) return false;
+    if (this.#running().length >= this.#limits.maxSequences) return false;
     if (s.path) this.#prefix!.leave(s.path);
     s.cache.close();
     s.cache = leader.cache.fork();
