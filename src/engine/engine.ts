@@ -155,7 +155,8 @@ export class Engine {
       followers = this.#schedule.computed(sequence, ids.slice(0, ids.length - draft.length));
       sequence.read(logits, draft, this.#vocabSize);
     });
-    const last = logits.subarray(-this.#vocabSize);
+    const end = logits.length - draft.length * this.#vocabSize; // of what follows the prompt; guesses are the leader's own
+    const last = logits.subarray(end - this.#vocabSize, end);
     for (const other of followers) this.#attempt(other, () => other.read(last, [], this.#vocabSize));
   }
 

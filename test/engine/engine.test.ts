@@ -401,7 +401,7 @@ test("100,000 random adds, forks, truncations, cancels and steps lose no page an
     fc.asyncProperty(fc.nat(), async (seed) => {
       done += await live(seed, 1000);
     }),
-    { numRuns: 100, ...(!process.env.LONG && { seed: 1 }) }, // LONG=1 draws other lives; 1170524367 is one that fails
+    { numRuns: 100 },
   );
   assert.ok(done >= 100_000);
   assert.ok(kept >= 10);

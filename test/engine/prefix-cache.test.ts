@@ -207,6 +207,33 @@ test("nobody goes on with another's prompt past an older one that waits", async 
   for (const [i, r] of requests.entries()) if (i !== 1) assert.equal(states[i]!.generatedIds, plainAnswer(r));
 });
 
+test("who goes on with another's prompt draws from the logits behind it, whatever was guessed in the same step", async () => {
+  const { engine } = newEngine({ maxBatchedTokens: 32 });
+  const promptIds = Array.from({ length: 33 }, (_, i) => 1 + (i % 3)); // its last token has a step of its own, with guesses
+  const requests = [0, 1, 2].map((seed) =>
+    request(0, 12, { promptIds, sampling: params(seed), speculation: { ngram: 1, maxDraft: 4 } }),
+  );
+  const states = requests.map((r) => engine.add(r));
+  await finish(engine, ...states);
+  assert.ok(states[0]!.draftTokens > 0 && states[1]!.computedTokens === 0, "guesses, and a prompt that was gone on with");
+  for (const [i, r] of requests.entries()) assert.equal(states[i]!.generatedIds, plainAnswer(r));
+});
+
+test("who has begun the same prompt ends it alone, in the step in which another ends it too", async () => {
+  const { engine, executor } = newEngine({ maxBatchedTokens: 48, prefixCache: false });
+  let ready = false;
+  const promptIds = promptOf(70);
+  const requests = [request(0, 5, { promptIds, ready: () => ready }), request(0, 5, { promptIds, sampling: params(1) })];
+  const states = requests.map((r) => engine.add(r));
+  await engine.step();
+  ready = true;
+  await engine.step();
+  await engine.step();
+  assert.equal(executor.steps, [[48], [48], [22, 22]]);
+  await finish(engine, ...states);
+  for (const [i, r] of requests.entries()) assert.equal(states[i]!.generatedIds, plainAnswer(r));
+});
+
 test("the key of tokens is their own", () => {
   const keys = [[], [0], [0, 0], [65536], [1, 0], [1], [2097151], [65535, 31]].map((ids) => tokenKey(ids));
   assert.is(new Set(keys).size, keys.length);
