@@ -49,13 +49,12 @@ export class ServerProcess {
     return JSON.parse((await this.#lines.next()).value);
   }
 
-  /** The report once nothing is computed, no connection is open and no timer runs: those of an answer end a little behind it. */
+  /** The report once nothing is computed and no connection is open. */
   async idle(timeoutMs = 30_000): Promise<Report> {
     const end = Date.now() + timeoutMs;
     for (;;) {
       const report = await this.report();
-      const isQuiet = !report.resources.some((resource) => resource === "TCPSocketWrap" || resource === "Timeout");
-      if (report.running + report.waiting === 0 && isQuiet) return report;
+      if (report.running + report.waiting === 0 && !report.resources.includes("TCPSocketWrap")) return report;
       if (Date.now() > end) throw new Error(`still busy after ${timeoutMs} ms: ${JSON.stringify(report)}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

@@ -3,6 +3,7 @@
  * that asks another machine needs nothing but this. No tensor, cache or thread shows here, and every answer is one sequence: several
  * answers to one prompt are several calls, told apart by `choice`.
  */
+import type { EngineStatistics } from "../engine/engine-statistics.ts";
 import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 import type { SamplingOptions } from "../sampler/params.ts";
 import type { AssistantPart } from "../text/assistant-parser.ts";
@@ -33,25 +34,8 @@ export interface ChatModelInfo {
   readonly vocabSize: number;
 }
 
-export interface ChatModelStats {
-  /** Sequences that wait for their turn, and those that have it. */
-  readonly waiting: number;
-  readonly running: number;
-  /** Pages of the KV cache that sequences hold, those kept for later ones alone, and how many there may be of both. */
-  readonly usedPages: number;
-  readonly keptPages: number;
-  readonly mostPages: number;
-  /** Prompt tokens of sequences that have started, and those of them that were in the cache already. */
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  /** How often a sequence had to give up its pages. */
-  readonly preemptions: number;
-  readonly steps: number;
-  /** What the last step took; 0 before the first. */
-  readonly lastStepMs: number;
-  /** For how long work that somebody waits for has seen no step end; 0 where there is none. */
-  readonly stalledMs: number;
-}
+/** How busy the model is: what every engine can tell. */
+export type ChatModelStats = Omit<EngineStatistics, "computedTokens" | "generatedTokens" | "stepBudget">;
 
 /** A conversation as the checkpoint's own template is to write it. No request brings a template. */
 export interface ChatPrompt {

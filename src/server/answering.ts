@@ -5,6 +5,7 @@ import { ApiError, toApiError } from "./errors.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./event-stream.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RequestRecord } from "./request-record.ts";
+import { within } from "./within.ts";
 
 /** A request, understood. */
 export interface Answering<Event> {
@@ -41,7 +42,6 @@ export interface AnsweringContext {
 
 /**
  * @param record  is told how the answer goes
- * @param onEnd   called once when nothing of the answer is left to do
  * @throws ApiError before anything was sent
  */
 export async function answer<Event extends AnyEvent>(
@@ -73,7 +73,7 @@ export async function answer<Event extends AnyEvent>(
   const chunks = answering.chunks(observed());
   const first = chunks.next();
   try {
-    await Promise.race([first, new Promise((resolve) => setTimeout(resolve, FIRST_EVENT_MS))]);
+    await within(FIRST_EVENT_MS, first);
   } catch (error) {
     release();
     throw told(error);

@@ -1,4 +1,5 @@
 /** Server-sent events (WHATWG HTML, 9.2), made as fast as the client takes them and no faster. */
+import { within } from "./within.ts";
 
 const encoder = new TextEncoder();
 
@@ -47,12 +48,8 @@ export function eventStream(
     async pull(controller) {
       clearTimeout(asleep);
       pending ??= events.next();
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const quiet = new Promise<undefined>((resolve) => {
-        timer = setTimeout(() => resolve(undefined), keepAliveMs);
-      });
       try {
-        const result = await Promise.race([pending, quiet]);
+        const result = await within(keepAliveMs, pending);
         if (ended) return;
         if (result === undefined) {
           controller.enqueue(encoder.encode(": keep-alive\n\n"));
@@ -66,7 +63,6 @@ export function eventStream(
         controller.enqueue(data(onError(error)));
         close(controller);
       } finally {
-        clearTimeout(timer);
         if (!ended)
           asleep = setTimeout(() => {
             controller.error(new Error("the reader is gone"));

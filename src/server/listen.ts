@@ -2,6 +2,7 @@
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
 import type { Server } from "./server.ts";
+import { within } from "./within.ts";
 
 export interface ListenOptions {
   /** Default "127.0.0.1". */
@@ -42,18 +43,6 @@ interface ServingGlobals {
 
 /** How long answers that are made may take to be sent, when the port is given up. */
 const SENDING_MS = 2000;
-
-async function within(ms: number, done: Promise<void>, force: () => void): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      force();
-      resolve();
-    }, ms);
-  });
-  await Promise.race([done, late]);
-  clearTimeout(timer);
-}
 
 /** Errors: BACKEND_UNAVAILABLE where the host has no ports; the host's own where the port cannot be taken. */
 export async function listen(

@@ -14,6 +14,7 @@ import { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "./options.ts";
 import { RequestRecord, requestId } from "./request-record.ts";
 import { routes } from "./routes.ts";
+import { within } from "./within.ts";
 
 export interface Server {
   /** Answers a request; never rejects. */
@@ -84,15 +85,9 @@ export function createServer(model: ChatModel | Promise<ChatModel>, options: Ser
     async drain(timeoutMs) {
       const drained = admission.drain();
       if (timeoutMs === undefined) return drained;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(() => {
-          stop.abort(new ApiError(503, "the server has shut down", { code: "shutting_down" }));
-          resolve();
-        }, timeoutMs);
-      });
-      await Promise.race([drained, late]);
-      clearTimeout(timer);
+      await within(timeoutMs, drained, () =>
+        stop.abort(new ApiError(503, "the server has shut down", { code: "shutting_down" })),
+      );
     },
   };
 }
