@@ -4,11 +4,11 @@
  *
  *     node bench/peers/native-serving.mjs --threads 2 --chats 1,4,16 MODEL.gguf
  */
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 import { twoTurns } from "../serving/chats.ts";
 import { servingOptions } from "../serving/options.ts";
+import { nativeEngine } from "./native-engine.mjs";
 
 const {
   folder: modelPath,
@@ -54,15 +54,5 @@ for (const count of chats)
   for (let round = 0; round < rounds; round++)
     runs.push({ chats: count, turns: await run(count, 100_000 * (round + 1) + count) });
 
-const kernels = /libggml-cpu-\w+/.exec(readFileSync("/proc/self/maps", "utf8"))?.[0];
-const packageFile = new URL("node_modules/node-llama-cpp/package.json", import.meta.url); // which its exports do not show
-const { version } = JSON.parse(readFileSync(packageFile, "utf8"));
-console.log(
-  JSON.stringify({
-    engine: `node-llama-cpp ${version}`,
-    runtime: `node ${process.versions.node}`,
-    details: { llamaCpp: llama.llamaCppRelease.release, kernels },
-    runs,
-  }),
-);
+console.log(JSON.stringify({ ...nativeEngine(llama), runs }));
 process.exit(0);

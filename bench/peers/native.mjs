@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { promptIds } from "../model/prompt.ts";
+import { nativeEngine } from "./native-engine.mjs";
 
 const count = (value) => ({ type: "string", default: String(value) });
 const { values, positionals } = parseArgs({
@@ -77,14 +78,12 @@ await generate(promptIds(128, 1), 8); // brings the file into memory and the thr
 const runs = [];
 for (let i = 0; i < repeats; i++) runs.push(await generate(promptIds(promptTokens, 2 + i), decodeTokens));
 
-const kernels = /libggml-cpu-\w+/.exec(readFileSync("/proc/self/maps", "utf8"))?.[0];
-const packageFile = new URL("node_modules/node-llama-cpp/package.json", import.meta.url); // which its exports do not show
-const { version } = JSON.parse(readFileSync(packageFile, "utf8"));
+const { engine, runtime, details } = nativeEngine(llama);
 console.log(
   JSON.stringify({
-    engine: `node-llama-cpp ${version}`,
-    runtime: `node ${process.versions.node}`,
-    details: { llamaCpp: llama.llamaCppRelease.release, kernels, threads: context.currentThreads },
+    engine,
+    runtime,
+    details: { ...details, threads: context.currentThreads },
     threads,
     promptTokens,
     decodeTokens,

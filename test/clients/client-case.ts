@@ -1,6 +1,6 @@
 /** What a case of a client has to work with. The packages are not among those of the repository, so their types are not known here. */
 
-// biome-ignore lint/suspicious/noExplicitAny: see above
+// biome-ignore lint/suspicious/noExplicitAny: the types of these packages are not installed where this is compiled
 export type Untyped = any;
 
 export interface Setting {

@@ -13,18 +13,10 @@ import { COMMIT, ggufRepository, nanoRepository, noise, OLDER, shardedRepository
 const test = suite("cache of a page");
 const sharded = shardedRepository();
 const KINDS = ["opfs", "caches"] as const;
-let hub: HubServer;
+const hub = await HubServer.start();
 
-test.before(async () => {
-  hub = await HubServer.start();
-});
 test.after(() => hub.stop());
-test.before.each(() => {
-  hub.reset();
-  hub.repos.clear();
-  hub.repos.set("owner/sharded", sharded);
-  hub.repos.set("owner/gguf", ggufRepository());
-});
+test.before.each(() => hub.reset({ "owner/sharded": sharded, "owner/gguf": ggufRepository() }));
 
 const options = (cache: HubCache) => ({
   endpoint: hub.endpoint,

@@ -22,12 +22,9 @@ import { fakePage } from "./page-storage.ts";
 import { COMMIT, noise } from "./repository.ts";
 
 const test = suite("downloads under faults");
-let hub: HubServer;
+const hub = await HubServer.start();
 let folder: string;
 
-test.before(async () => {
-  hub = await HubServer.start();
-});
 test.after(() => hub.stop());
 test.before.each(() => {
   hub.reset();

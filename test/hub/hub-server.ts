@@ -80,7 +80,12 @@ export class HubServer {
     return originOf(this.#storage);
   }
 
-  reset(): void {
+  /** Forgets what it was asked and how to fail. @param repositories all that it has from now on; left out: those that it had */
+  reset(repositories?: Readonly<Record<string, Repository>>): void {
+    if (repositories) {
+      this.repos.clear();
+      for (const [id, repository] of Object.entries(repositories)) this.repos.set(id, repository);
+    }
     this.seen.length = 0;
     this.fault = () => undefined;
     this.apiFault = () => undefined;

@@ -21,20 +21,13 @@ import { COMMIT, ggufRepository, NANO_COMMIT, nanoRepository, shardedRepository 
 
 const test = suite("locations of models");
 const nano = nanoRepository();
-let hub: HubServer;
+const hub = await HubServer.start();
 let folder: string;
 let options: HubOptions;
 
-test.before(async () => {
-  hub = await HubServer.start();
-});
 test.after(() => hub.stop());
 test.before.each(() => {
-  hub.reset();
-  hub.repos.clear();
-  hub.repos.set("local/nano", nano);
-  hub.repos.set("local/gguf", ggufRepository());
-  hub.repos.set("local/sharded", shardedRepository());
+  hub.reset({ "local/nano": nano, "local/gguf": ggufRepository(), "local/sharded": shardedRepository() });
   folder = mkdtempSync(join(tmpdir(), "qwen3-open-"));
   options = { endpoint: hub.endpoint, cache: folder, offline: false, retry: { attempts: 2, firstDelayMs: 1 } };
 });

@@ -24,18 +24,12 @@ const NEEDED = [
   "model-00001-of-00002.safetensors",
   "model-00002-of-00002.safetensors",
 ];
-let hub: HubServer;
+const hub = await HubServer.start();
 let folder: string;
 
-test.before(async () => {
-  hub = await HubServer.start();
-});
 test.after(() => hub.stop());
 test.before.each(() => {
-  hub.reset();
-  hub.repos.clear();
-  hub.repos.set("owner/sharded", sharded);
-  hub.repos.set("owner/gguf", gguf);
+  hub.reset({ "owner/sharded": sharded, "owner/gguf": gguf });
   folder = mkdtempSync(join(tmpdir(), "qwen3-hub-"));
 });
 test.after.each(() => rmSync(folder, { recursive: true }));
