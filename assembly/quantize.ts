@@ -5,14 +5,14 @@
  *   codes  [tokens / lanes][padded cols / 4][lanes] of a token's codes for a tile (quantized-dots.ts), zeros past the last column
  *   infos  [tokens / lanes][groups] { scale f32, sum i32, start }[lanes]: three runs of `lanes` words
  *
- * `lanes` is how many tokens a product takes at once (`lanesOf`); what is left over of the tokens comes one by one. `sum` adds up the
+ * `lanes` is how many tokens a product takes at once (`LANES`); what is left over of the tokens comes one by one. `sum` adds up the
  * group's codes. `start` is what a row's dot product begins with, -zero * sum: as i32, or where Narrow adds up the whole group in 16 bits
  * as two i16, of columns 0 and 1 and of columns 2 and 3 of every four.
  */
 import { loadRest } from "./floats";
 import { kept } from "./kept";
 import { inverseOf, largestMagnitude, scaleOf } from "./magnitude";
-import { codeBytes, isNarrow, isWide, lanesOf, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
+import { codeBytes, isNarrow, isWide, LANES, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
 
 /** { scale, sum, start } of one token and group. */
 export const INFO_BYTES: usize = 12;
@@ -32,10 +32,9 @@ export function quantizeNarrow(x: usize, codes: usize, infos: usize, tokens: i32
 }
 
 function quantizeAll<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
-  const lanes = lanesOf<P>(group);
-  const together = tokens - (tokens % lanes);
+  const together = tokens - (tokens % LANES);
   const groups = (cols + group - 1) / group;
-  quantize<P>(x, codes, infos, together, cols, group, lanes, zero);
+  quantize<P>(x, codes, infos, together, cols, group, LANES, zero);
   const rest = x + ((<usize>together * cols) << 2);
   const restCodes = codes + <usize>(together * groups * (group >> 2)) * codeBytes<P>();
   quantize<P>(rest, restCodes, infos + <usize>(together * groups) * INFO_BYTES, tokens - together, cols, group, 1, zero);

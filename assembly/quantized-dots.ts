@@ -40,10 +40,8 @@ export const NARROW_COLUMNS: i32 = 32;
   return isWide<P>() ? 8 : 4;
 }
 
-/** How many tokens a product takes at once: Narrow has no registers for four where it must widen its sums on the way. */
-@inline export function lanesOf<P>(group: i32): i32 {
-  return isNarrow<P>() && group > NARROW_COLUMNS ? 2 : 4;
-}
+/** How many tokens a product takes at once. */
+export const LANES: i32 = 4;
 
 /** sums + tile . x for 4 rows: 4 columns, or 2 of Wide. Narrow has two 16-bit sums for each row. */
 @inline export function addDots<P>(sums: v128, tile: v128, x: v128): v128 {

@@ -5,22 +5,24 @@
  *   weights, scales, minimums   where those of the first block of 8 rows lie (minimums: or null); from a block to the next they are all
  *            `blockBytes` apart (quantized-panel.ts), so that a product reads one stream
  *   y        [tokens, rows] f32
- *   scratch  scales and minimums [groups][8] f32 each, a panel, y of a last block that is not full [tokens][8] f32
+ *   scratch  scales and minimums [groups][8] f32 each, a panel, sums of four tokens [4][8] i32, y of a last block that is not full [tokens][8] f32
  *
  * Per row, group by group: y += f32(dot) * (x scale * w scale), and with a minimum y += f32(sum of x codes) * (x scale * w minimum).
  *
  * Many tokens meet panels: some blocks at a time, `PANEL_COLUMNS` columns at a time, a block's codes are unpacked once and stay in the
  * nearest cache while the tokens' codes come from the next one. Few tokens, and those that fill no lanes, read blocks as they lie.
  */
-import { timesPanel2, timesPanel4 } from "./gemm";
-import { timesBlock2, timesBlock4 } from "./gemm-few";
+import { timesPanel4, timesPanel4InParts } from "./gemm";
+import { timesBlock4, timesBlock4InParts } from "./gemm-few";
 import { timesBlock } from "./gemv";
 import { INFO_BYTES } from "./quantize";
-import { codeBytes, isNarrow, lanesOf, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
+import { codeBytes, isNarrow, LANES, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
 import { blockBytes, Int4, Int8, octetBytes, panelBytes, unpackPanel } from "./quantized-panel";
 import { widenScales } from "./quantized-scales";
 
 const PANEL_COLUMNS: i32 = 1024;
+/** Sums of four tokens with a block, as `timesPanel4InParts` wants them. */
+const WIDE_BYTES: usize = 128;
 /** Tokens for which unpacking a block is not worth it: they read it as it lies, and the memory it comes from does not wait for them. */
 const FEW_TOKENS: i32 = 16;
 /** Blocks that all tokens pass before the next ones: few enough to stay in the second cache. */
@@ -66,8 +68,7 @@ function matmul<W, P>(
   group: i32, scratch: usize,
 ): void {
   const blocks = (rows + 7) >> 3;
-  const lanes = lanesOf<P>(group);
-  const together = tokens - (tokens % lanes);
+  const together = tokens - (tokens % LANES);
   const yBytes = <usize>rows << 2;
   const xBytes = <usize>(groups * (group >> 2)) * codeBytes<P>(); // of one token
   const stride = blockBytes<W>(kind, groups, group, minimums != 0);
@@ -76,7 +77,8 @@ function matmul<W, P>(
   const wideScales = scratch;
   const wideMinimums = wideScales + (<usize>groups << 5);
   const panel = wideMinimums + (<usize>groups << 5);
-  const tail = panel + <usize>(PANEL_COLUMNS >> 3) * panelBytes<P>();
+  const wide = panel + <usize>(PANEL_COLUMNS >> 3) * panelBytes<P>();
+  const tail = wide + WIDE_BYTES;
   if (together > 0) {
     memory.fill(y, 0, <usize>together * yBytes);
     memory.fill(tail, 0, <usize>together << 5);
@@ -90,16 +92,16 @@ function matmul<W, P>(
         unpackPanel<W, P>(weights + <usize>b * stride + <usize>(first * (group >> 3)) * octetBytes<W>(), panel, count * group);
         const s = widenScales(scales + <usize>b * stride, kind, groups, group, first, count, wideScales);
         const m = minimums ? widenScales(minimums + <usize>b * stride, kind, groups, group, first, count, wideMinimums) : 0;
-        let x = codes + <usize>(first * (group >> 2) * lanes) * codeBytes<P>();
-        let info = infos + <usize>(first * lanes) * INFO_BYTES;
+        let x = codes + <usize>(first * (group >> 2) * LANES) * codeBytes<P>();
+        let info = infos + <usize>(first * LANES) * INFO_BYTES;
         let yt = full ? y + (<usize>b << 5) : tail;
         const yStride: usize = full ? yBytes : 32;
-        for (let t = 0; t < together; t += lanes) {
-          if (isNarrow<P>() && group > NARROW_COLUMNS) timesPanel2<P>(x, info, panel, s, m, yt, yStride, count, group);
+        for (let t = 0; t < together; t += LANES) {
+          if (isNarrow<P>() && group > NARROW_COLUMNS) timesPanel4InParts<P>(x, info, panel, s, m, yt, yStride, count, group, wide);
           else timesPanel4<P>(x, info, panel, s, m, yt, yStride, count, group);
-          x += <usize>lanes * xBytes;
-          info += <usize>(lanes * groups) * INFO_BYTES;
-          yt += <usize>lanes * yStride;
+          x += <usize>LANES * xBytes;
+          info += <usize>(LANES * groups) * INFO_BYTES;
+          yt += <usize>LANES * yStride;
         }
       }
     }
@@ -114,12 +116,12 @@ function matmul<W, P>(
         let x = codes + <usize>t * xBytes;
         let info = infos + <usize>(t * groups) * INFO_BYTES;
         let yt = (full ? y + (<usize>b << 5) : tail) + <usize>t * yStride;
-        for (; t < together; t += lanes) {
-          if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock2<P>(x, info, codesOfBlock, s, m, yt, yStride, groups, group);
+        for (; t < together; t += LANES) {
+          if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock4InParts<P>(x, info, codesOfBlock, s, m, yt, yStride, groups, group, wide);
           else timesBlock4<W, P>(x, info, codesOfBlock, s, m, yt, yStride, groups, group);
-          x += <usize>lanes * xBytes;
-          info += <usize>(lanes * groups) * INFO_BYTES;
-          yt += <usize>lanes * yStride;
+          x += <usize>LANES * xBytes;
+          info += <usize>(LANES * groups) * INFO_BYTES;
+          yt += <usize>LANES * yStride;
         }
         for (; t < tokens; t++) {
           timesBlock<W, P>(x, info, codesOfBlock, s, m, yt, groups, group);

@@ -167,9 +167,9 @@ export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;
 /** Scale, sum and start of a token's group (assembly/quantize.ts). */
 export const INFO_BYTES = 12;
 
-/** Scales and minimums of a block, a panel of 1024 columns, and y of a last block that is not full. */
+/** Scales and minimums of a block, a panel of 1024 columns, sums of four tokens, and y of a last block that is not full. */
 export function productScratchBytes(tokens: number, groups: number): number {
-  return 64 * groups + 16384 + 32 * tokens;
+  return 64 * groups + 16384 + 128 + 32 * tokens;
 }
 
 export type FloatProduct = (x: number, w: number, y: number, tokens: number, rows: number, cols: number, panel: number) => void;
