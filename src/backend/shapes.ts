@@ -19,7 +19,9 @@ import {
 
 /** Number of values in a tensor of this shape. */
 export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
+  let size = 1;
+  for (const extent of shape) size *= extent;
+  return size;
 }
 
 /** The last extent: how many values one row has. */
@@ -27,37 +29,44 @@ export function widthOf(x: Tensor): number {
   return x.shape[x.shape.length - 1] ?? 0;
 }
 
-export function require(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new Qwen3Error("ARGUMENT", message);
+/** @param message a function where it is put together, which costs more than most checks: operations are called some hundred times a token */
+export function require(condition: boolean, message: string | (() => string)): asserts condition {
+  if (!condition) throw new Qwen3Error("ARGUMENT", typeof message === "string" ? message : message());
+}
+
+export function sameExtents(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 export function requireSameShape(operation: string, a: Tensor, b: Tensor): void {
-  require(a.shape.join() === b.shape.join(), `${operation}: shapes [${a.shape}] and [${b.shape}] differ`);
+  require(sameExtents(a.shape, b.shape), () => `${operation}: shapes [${a.shape}] and [${b.shape}] differ`);
 }
 
 export function requireInput(values: Float32Array, shape: readonly number[]): void {
   requireExtents("input", shape);
-  require(sizeOf(shape) === values.length, `input: ${values.length} values for shape [${shape}]`);
+  require(sizeOf(shape) === values.length, () => `input: ${values.length} values for shape [${shape}]`);
 }
 
 export function requireReshape(x: Tensor, shape: readonly number[]): void {
   requireExtents("reshape", shape);
-  require(sizeOf(shape) === sizeOf(x.shape), `reshape: [${x.shape}] to [${shape}]`);
+  require(sizeOf(shape) === sizeOf(x.shape), () => `reshape: [${x.shape}] to [${shape}]`);
 }
 
 export function requireMatmul(x: Tensor, weight: Matrix): void {
   const fits = x.shape.length === 2 && widthOf(x) === weight.cols;
-  require(fits, `matmul: x [${x.shape}] with weight [${weight.rows}, ${weight.cols}]`);
+  require(fits, () => `matmul: x [${x.shape}] with weight [${weight.rows}, ${weight.cols}]`);
 }
 
 export function requireNorm(x: Tensor, weight: Vector): void {
-  require(widthOf(x) === weight.length, `rmsNorm: x [${x.shape}] with ${weight.length} weights`);
+  require(widthOf(x) === weight.length, () => `rmsNorm: x [${x.shape}] with ${weight.length} weights`);
 }
 
 export function requireRope(x: Tensor, cos: Tensor, sin: Tensor): void {
   const [tokens = 0, , headDim = 0] = x.shape;
-  const fits = x.shape.length === 3 && headDim % 2 === 0 && cos.shape.join() === `${tokens},${headDim / 2}`;
-  require(fits, `rope: x [${x.shape}] with cos [${cos.shape}]`);
+  const fits = x.shape.length === 3 && headDim % 2 === 0 && sameExtents(cos.shape, [tokens, headDim / 2]);
+  require(fits, () => `rope: x [${x.shape}] with cos [${cos.shape}]`);
   requireSameShape("rope", cos, sin);
 }
 
@@ -65,38 +74,41 @@ export function requireRope(x: Tensor, cos: Tensor, sin: Tensor): void {
 export function requireAppendKv(segments: readonly Segment[], layer: number, k: Tensor, v: Tensor): void {
   requireSameShape("appendKv", k, v);
   for (const { kvHeads, headDim } of requireSegments("appendKv", segments, layer, k))
-    require(k.shape[1] === kvHeads && k.shape[2] === headDim, `appendKv: k [${k.shape}] for a store of [${kvHeads}, ${headDim}]`);
+    require(k.shape[1] === kvHeads && k.shape[2] === headDim, () =>
+      `appendKv: k [${k.shape}] for a store of [${kvHeads}, ${headDim}]`);
 }
 
 export function requireAttention(segments: readonly Segment[], layer: number, q: Tensor): void {
   for (const { headDim } of requireSegments("attention", segments, layer, q))
-    require(q.shape[2] === headDim, `attention: q [${q.shape}] for a store of head_dim ${headDim}`);
+    require(q.shape[2] === headDim, () => `attention: q [${q.shape}] for a store of head_dim ${headDim}`);
 }
 
 /** Checks segments against a tensor of all their tokens, and that they have pages for them. @returns the stores' shapes */
 function requireSegments(operation: string, segments: readonly Segment[], layer: number, x: Tensor): KvShape[] {
   const tokens = segments.reduce((sum, segment) => sum + segment.tokens, 0);
-  require(x.shape.length === 3 && x.shape[0] === tokens, `${operation}: segments hold ${tokens} tokens, a tensor [${x.shape}]`);
+  require(x.shape.length === 3 && x.shape[0] === tokens, () =>
+    `${operation}: segments hold ${tokens} tokens, a tensor [${x.shape}]`);
   return segments.map(({ store, pages, start, length, tokens }) => {
-    require(Number.isSafeInteger(tokens) && tokens >= 0, `${operation}: a segment of ${tokens} tokens`);
+    require(Number.isSafeInteger(tokens) && tokens >= 0, () => `${operation}: a segment of ${tokens} tokens`);
     const { layers } = store.shape;
-    require(Number.isSafeInteger(layer) &&
-      layer >= 0 &&
-      layer < layers, `${operation}: layer ${layer} is outside 0..${layers - 1}`);
+    require(Number.isSafeInteger(layer) && layer >= 0 && layer < layers, () =>
+      `${operation}: layer ${layer} is outside 0..${layers - 1}`);
     const last = start + length + tokens - 1;
     const page = Math.floor(last / PAGE_TOKENS) - Math.floor(start / PAGE_TOKENS);
-    require(tokens === 0 || page < pages.length, `${operation}: position ${last} was not reserved`);
+    require(tokens === 0 || page < pages.length, () => `${operation}: position ${last} was not reserved`);
     return store.shape;
   });
 }
 
 function requireExtents(operation: string, shape: readonly number[]): void {
-  const valid = shape.length > 0 && shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0);
-  require(valid, `${operation}: [${shape}] is not a shape`);
+  let valid = shape.length > 0;
+  for (const extent of shape) valid &&= Number.isSafeInteger(extent) && extent >= 0;
+  require(valid, () => `${operation}: [${shape}] is not a shape`);
 }
 
 export function requireIndices(operation: string, indices: Int32Array, limit: number): void {
-  for (const index of indices) require(index >= 0 && index < limit, `${operation}: index ${index} is outside 0..${limit - 1}`);
+  for (const index of indices)
+    require(index >= 0 && index < limit, () => `${operation}: index ${index} is outside 0..${limit - 1}`);
 }
 
 export function groupsOf(format: MatrixFormat, cols: number): number {
@@ -107,13 +119,13 @@ export function groupsOf(format: MatrixFormat, cols: number): number {
 export function requireMatrix(rows: number, cols: number, format: MatrixFormat, source?: Encoding): void {
   if (source) requireEncodable("createMatrix", source, [rows, cols]);
   if (source && !keeps(source, format)) requireConvertible(format);
-  require(Number.isSafeInteger(rows * cols) && rows > 0 && cols > 0, `createMatrix: extents [${rows}, ${cols}] must be positive`);
+  require(Number.isSafeInteger(rows * cols) && rows > 0 && cols > 0, () =>
+    `createMatrix: extents [${rows}, ${cols}] must be positive`);
   if ("group" in format) {
-    require([16, 32, 64, 128].includes(format.group), `createMatrix: group ${format.group} is not 16, 32, 64 or 128`);
+    require([16, 32, 64, 128].includes(format.group), () => `createMatrix: group ${format.group} is not 16, 32, 64 or 128`);
     const { scales = "f16" } = format;
-    require(["f32", "f16", "bf16", "two-level"].includes(
-      scales,
-    ), `createMatrix: scales ${scales} are not f32, f16, bf16 or two-level`);
+    require(["f32", "f16", "bf16", "two-level"].includes(scales), () =>
+      `createMatrix: scales ${scales} are not f32, f16, bf16 or two-level`);
   }
 }
 
@@ -129,15 +141,15 @@ export function requireConvertible(format: MatrixFormat): asserts format is Excl
   if (!("group" in format)) return;
   const { type, minimum = false, scales = "f16" } = format;
   require(!(type === "int8" && minimum), "createMatrix: weights are not quantized to int8 with a minimum");
-  require(scales === "f16" || scales === "f32", `createMatrix: weights are not quantized with scales of ${scales}`);
+  require(scales === "f16" || scales === "f32", () => `createMatrix: weights are not quantized with scales of ${scales}`);
 }
 
 export function requireKvShape(shape: KvShape): void {
   const { layers, kvHeads, headDim, type } = shape;
   const positive = [layers, kvHeads, headDim].every((extent) => Number.isSafeInteger(extent) && extent > 0);
-  require(positive, `createKvStore: layers, kvHeads, headDim [${layers}, ${kvHeads}, ${headDim}] must be positive`);
-  require(["f32", "f16", "int8"].includes(type), `createKvStore: type ${type} is not f32, f16 or int8`);
-  require(type !== "int8" || headDim <= 512, `createKvStore: headDim ${headDim} with int8; at most 512 are exact`);
+  require(positive, () => `createKvStore: layers, kvHeads, headDim [${layers}, ${kvHeads}, ${headDim}] must be positive`);
+  require(["f32", "f16", "int8"].includes(type), () => `createKvStore: type ${type} is not f32, f16 or int8`);
+  require(type !== "int8" || headDim <= 512, () => `createKvStore: headDim ${headDim} with int8; at most 512 are exact`);
 }
 
 /** Which rows of a matrix have been written: `requireAll` fails while one is missing, however often others came. */
@@ -147,7 +159,7 @@ export function rowLedger(rows: number): { add(firstRow: number, count: number):
     add: (firstRow, count) => void written.fill(1, firstRow, firstRow + count),
     requireAll() {
       const missing = written.indexOf(0);
-      require(missing < 0, `matrix writer: row ${missing} of ${rows} was not written`);
+      require(missing < 0, () => `matrix writer: row ${missing} of ${rows} was not written`);
     },
   };
 }
@@ -157,17 +169,17 @@ export function requireRows(matrix: Matrix, firstRow: number, rows: Uint8Array |
   const { format, cols } = matrix;
   let count: number;
   if (format.type === "fp8") {
-    require(!(rows instanceof Uint8Array), `matrix writer: ${format.type} rows are handed over as codes and scales`);
+    require(!(rows instanceof Uint8Array), () => `matrix writer: ${format.type} rows are handed over as codes and scales`);
     count = rows.codes.length / cols;
     requireFp8Scales(cols, count, rows);
   } else if ("group" in format) {
-    require(!(rows instanceof Uint8Array), `matrix writer: ${format.type} rows are handed over as codes and scales`);
+    require(!(rows instanceof Uint8Array), () => `matrix writer: ${format.type} rows are handed over as codes and scales`);
     count = rows.codes.length / cols;
     requireCodes(format, rows.codes);
     requireScales(format, cols, count, "scales", rows.scales, rows.factors);
     requireScales(format, cols, format.minimum ? count : 0, "minimums", rows.minimums, rows.minimumFactors);
   } else {
-    require(rows instanceof Uint8Array, `matrix writer: ${format.type} rows are handed over as bytes`);
+    require(rows instanceof Uint8Array, () => `matrix writer: ${format.type} rows are handed over as bytes`);
     count = rows.length / (cols * (format.type === "f32" ? 4 : 2));
   }
   return requireRowCount(matrix, firstRow, count);
@@ -181,13 +193,13 @@ export function requireStoredRows(
   slice: Uint8Array | QuantizedRows,
 ): number {
   if (!source) return requireRows(matrix, firstRow, slice);
-  require(slice instanceof Uint8Array, `matrix writer: ${source.type} rows are handed over as bytes`);
+  require(slice instanceof Uint8Array, () => `matrix writer: ${source.type} rows are handed over as bytes`);
   return requireRowCount(matrix, firstRow, slice.length / rowBytes(source, matrix.cols));
 }
 
 function requireRowCount({ rows, cols }: Matrix, firstRow: number, count: number): number {
   const fits = Number.isSafeInteger(count) && Number.isSafeInteger(firstRow) && firstRow >= 0 && firstRow + count <= rows;
-  require(fits, `matrix writer: ${count} rows from row ${firstRow} do not fit [${rows}, ${cols}]`);
+  require(fits, () => `matrix writer: ${count} rows from row ${firstRow} do not fit [${rows}, ${cols}]`);
   return count;
 }
 

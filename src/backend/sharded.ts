@@ -182,7 +182,7 @@ export class ShardedBackend implements Backend {
     const [tokens = 0, queryHeads = 0, headDim = 0] = q.shape;
     const { heads, own } = ownSegments(segments);
     const kvHeads = heads[heads.length - 1]!;
-    check.require(queryHeads % kvHeads === 0, `attention: ${queryHeads} query heads for ${kvHeads} KV heads, of a team`);
+    check.require(queryHeads % kvHeads === 0, () => `attention: ${queryHeads} query heads for ${kvHeads} KV heads, of a team`);
     const bounds = scaled(heads, (queryHeads / kvHeads) * headDim);
     const { local } = this.#divided(q, bounds);
     const out = own ? this.#inner.attention(local, own, layer, scale) : this.#inner.tensor([tokens, 0, headDim]);
@@ -211,7 +211,7 @@ export class ShardedBackend implements Backend {
 
   /** Where both operands are in the same hands if they are, else on whole rows. */
   #valueByValue(a: Tensor, b: Tensor, operate: (a: Tensor, b: Tensor) => Tensor): Tensor {
-    const alike = sharded(a).bounds?.join() === sharded(b).bounds?.join();
+    const alike = sameBounds(sharded(a).bounds, sharded(b).bounds);
     const [left, right] = alike ? [sharded(a), sharded(b)] : [this.#whole(a), this.#whole(b)];
     return new ShardedTensor(a.shape, operate(left.local, right.local), left.bounds);
   }
@@ -230,7 +230,7 @@ export class ShardedBackend implements Backend {
 
   /** The same tensor [tokens, heads, head_dim], with the columns of `bounds` in this thread's hands. */
   #divided(x: Tensor, bounds: readonly number[]): ShardedTensor {
-    if (sharded(x).bounds?.join() === bounds.join()) return sharded(x);
+    if (sameBounds(sharded(x).bounds, bounds)) return sharded(x);
     const whole = this.#whole(x).local;
     const [tokens = 0, heads = 0, headDim = 0] = x.shape;
     const [first, own] = [bounds[this.#link.index]!, this.#ownOf(bounds)];
@@ -246,6 +246,10 @@ export class ShardedBackend implements Backend {
   #ownOf(bounds: readonly number[]): number {
     return bounds[this.#link.index + 1]! - bounds[this.#link.index]!;
   }
+}
+
+function sameBounds(a: readonly number[] | undefined, b: readonly number[] | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && check.sameExtents(a, b));
 }
 
 function sharded(x: Tensor): ShardedTensor {

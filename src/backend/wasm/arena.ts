@@ -7,6 +7,7 @@
  */
 import { Qwen3Error } from "../../core/errors.ts";
 import type { Tensor } from "../backend.ts";
+import { sameExtents } from "../shapes.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
 
 const BLOCK_BYTES = 256 * 1024;
@@ -107,7 +108,7 @@ export class Arena {
   #replace(replaced: ArenaTensor, result: ArenaTensor): void {
     const [from, to] = [result.storage, replaced.storage];
     if (from === to) return;
-    if (replaced.shape.join() !== result.shape.join())
+    if (!sameExtents(replaced.shape, result.shape))
       throw new Qwen3Error("ARGUMENT", `scope: a result of shape [${result.shape}] cannot replace [${replaced.shape}]`);
     this.#memory.u8.copyWithin(to.address, from.address, from.address + from.bytes);
     result.storage = { ...to };

@@ -209,7 +209,7 @@ export class WasmBackend implements HostBackend {
   #tensor(x: Tensor): ArenaTensor {
     this.#requireOpen();
     check.require(x instanceof ArenaTensor && x.storage.arena === this.#arena, "a tensor is not of this backend");
-    check.require(x.storage.scope.open, `a tensor of shape [${x.shape}] was used after its scope had ended`);
+    check.require(x.storage.scope.open, () => `a tensor of shape [${x.shape}] was used after its scope had ended`);
     return x;
   }
 
