@@ -4,7 +4,7 @@
  *
  *   x       [padded cols / 4] codes of a tile       infos     [groups] { scale, sum, start }   (quantize.ts, one lane)
  *   scales  [groups][8 rows] f32                    minimums  the same, or null
- *   y       [8] f32
+ *   y       [8] f32: what is there is added to
  */
 import { kept } from "./kept";
 import { addDots, codeBytes, isNarrow, isWide, NARROW_COLUMNS, rowSums } from "./quantized-dots";
@@ -21,8 +21,8 @@ export function timesBlock<W, P>(
   let info = infos;
   let scale = scales;
   let minimum = minimums;
-  let top = f32x4.splat(0);
-  let bottom = top;
+  let top = v128.load(y);
+  let bottom = v128.load(y, 16);
   for (let g = groups; g > 0; g--, info += 12, scale += 32) {
     let a = v128.load32_splat(info, 8);
     let b = a;

@@ -1,6 +1,9 @@
 /**
- * Quantized weights as they are held, in blocks of 8 rows, and in panels, as products with many tokens want them.
+ * Quantized weights as they are held, in parts of `PART_COLUMNS` columns and in blocks of 8 rows, and in panels, as products with many
+ * tokens want them.
  *
+ *   matrix          parts, each with all rows of its columns; the last one has what is left
+ *   part            [blocks]
  *   block           scales, then minimums if there are any (quantized-scales.ts), then codes
  *   codes of int8   [padded cols / 4] of two tiles, rows 0..3 and rows 4..7: 32 bytes
  *   codes of int4   [padded cols / 8] of two pairs of tiles, rows 0..3 and rows 4..7: 32 bytes; a pair has one tile in the low halves of
@@ -21,6 +24,13 @@ export type Int8 = u16;
 @inline export function isInt8<W>(): bool {
   return sizeof<W>() == 2;
 }
+
+/**
+ * Columns of a part, a multiple of every group and of what an f16 of two-level scales is for. All blocks of a part meet a token before
+ * those of the next, so that the token's codes stay in the nearest cache while the weights stream through it: 8 rows of so many bytes, and
+ * the codes, are less than its 32 KiB.
+ */
+export const PART_COLUMNS: i32 = 2560;
 
 /** Bytes of 8 columns of a block. */
 @inline export function octetBytes<W>(): usize {

@@ -2,10 +2,10 @@
  * y = x W^T for activations quantized to int8 (quantize.ts) and quantized weights (quantized-panel.ts): which rows and columns meet
  * which tokens, and when.
  *
- *   weights, scales, minimums   where those of the first block of 8 rows lie (minimums: or null); from a block to the next they are all
- *            `blockBytes` apart (quantized-panel.ts), so that a product reads one stream
+ *   weights  a matrix as quantized-panel.ts has it, read from beginning to end; `hasMinimums` and `kind` (quantized-scales.ts) say of what
  *   y        [tokens, rows] f32
- *   scratch  scales and minimums [groups][8] f32 each, a panel, sums of four tokens [4][8] i32, y of a last block that is not full [tokens][8] f32
+ *   scratch  y of a last block that is not full [tokens][8] f32; scales and minimums of a part's block [groups][8] f32 each, a panel,
+ *            sums of four tokens [4][8] i32
  *
  * Per row, group by group: y += f32(dot) * (x scale * w scale), and with a minimum y += f32(sum of x codes) * (x scale * w minimum).
  *
@@ -17,90 +17,108 @@ import { timesBlock4, timesBlock4InParts } from "./gemm-few";
 import { timesBlock } from "./gemv";
 import { INFO_BYTES } from "./quantize";
 import { codeBytes, isNarrow, LANES, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
-import { blockBytes, Int4, Int8, octetBytes, panelBytes, unpackPanel } from "./quantized-panel";
-import { widenScales } from "./quantized-scales";
+import { blockBytes, Int4, Int8, octetBytes, panelBytes, PART_COLUMNS, unpackPanel } from "./quantized-panel";
+import { scaleBytes, widenScales } from "./quantized-scales";
 
 const PANEL_COLUMNS: i32 = 1024;
-/** Sums of four tokens with a block, as `timesPanel4InParts` wants them. */
-const WIDE_BYTES: usize = 128;
 /** Tokens for which unpacking a block is not worth it: they read it as it lies, and the memory it comes from does not wait for them. */
 const FEW_TOKENS: i32 = 16;
 /** Blocks that all tokens pass before the next ones: few enough to stay in the second cache. */
 const BLOCKS_TOGETHER: i32 = 8;
 
 export function matmulInt8Wide(
-  codes: usize, infos: usize, weights: usize, scales: usize, minimums: usize, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32,
-  group: i32, scratch: usize,
+  codes: usize, infos: usize, weights: usize, hasMinimums: bool, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32, group: i32,
+  scratch: usize,
 ): void {
-  matmul<Int8, Wide>(codes, infos, weights, scales, minimums, kind, y, tokens, rows, groups, group, scratch);
+  matmul<Int8, Wide>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
 }
 
 export function matmulInt8Unsigned(
-  codes: usize, infos: usize, weights: usize, scales: usize, minimums: usize, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32,
-  group: i32, scratch: usize,
+  codes: usize, infos: usize, weights: usize, hasMinimums: bool, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32, group: i32,
+  scratch: usize,
 ): void {
-  matmul<Int8, Unsigned>(codes, infos, weights, scales, minimums, kind, y, tokens, rows, groups, group, scratch);
+  matmul<Int8, Unsigned>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
 }
 
 export function matmulInt4Wide(
-  codes: usize, infos: usize, weights: usize, scales: usize, minimums: usize, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32,
-  group: i32, scratch: usize,
+  codes: usize, infos: usize, weights: usize, hasMinimums: bool, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32, group: i32,
+  scratch: usize,
 ): void {
-  matmul<Int4, Wide>(codes, infos, weights, scales, minimums, kind, y, tokens, rows, groups, group, scratch);
+  matmul<Int4, Wide>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
 }
 
 export function matmulInt4Narrow(
-  codes: usize, infos: usize, weights: usize, scales: usize, minimums: usize, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32,
-  group: i32, scratch: usize,
+  codes: usize, infos: usize, weights: usize, hasMinimums: bool, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32, group: i32,
+  scratch: usize,
 ): void {
-  matmul<Int4, Narrow>(codes, infos, weights, scales, minimums, kind, y, tokens, rows, groups, group, scratch);
+  matmul<Int4, Narrow>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
 }
 
 export function matmulInt4Unsigned(
-  codes: usize, infos: usize, weights: usize, scales: usize, minimums: usize, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32,
-  group: i32, scratch: usize,
+  codes: usize, infos: usize, weights: usize, hasMinimums: bool, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32, group: i32,
+  scratch: usize,
 ): void {
-  matmul<Int4, Unsigned>(codes, infos, weights, scales, minimums, kind, y, tokens, rows, groups, group, scratch);
+  matmul<Int4, Unsigned>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
 }
 
 function matmul<W, P>(
-  codes: usize, infos: usize, weights: usize, scales: usize, minimums: usize, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32,
-  group: i32, scratch: usize,
+  codes: usize, infos: usize, weights: usize, hasMinimums: bool, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32, group: i32,
+  scratch: usize,
+): void {
+  const blocks = (rows + 7) >> 3;
+  const tail = scratch;
+  const work = scratch + (<usize>tokens << 5);
+  memory.fill(y, 0, (<usize>tokens * rows) << 2);
+  memory.fill(tail, 0, <usize>tokens << 5);
+  let part = weights;
+  for (let first = 0; first < groups; first += PART_COLUMNS / group) {
+    const count = min(PART_COLUMNS / group, groups - first);
+    timesPart<W, P>(codes, infos, part, first, count, hasMinimums, kind, y, tail, tokens, rows, groups, group, work);
+    part += <usize>blocks * blockBytes<W>(kind, count, group, hasMinimums);
+  }
+  if (rows & 7)
+    for (let t = 0; t < tokens; t++)
+      memory.copy(y + (<usize>t * rows + (rows & ~7) << 2), tail + (<usize>t << 5), <usize>(rows & 7) << 2);
+}
+
+/** Adds the products with the groups from `begin` on of a row, which are a part's `groups` of `allGroups`. */
+function timesPart<W, P>(
+  codes: usize, infos: usize, part: usize, begin: i32, groups: i32, hasMinimums: bool, kind: i32, y: usize, tail: usize, tokens: i32,
+  rows: i32, allGroups: i32, group: i32, scratch: usize,
 ): void {
   const blocks = (rows + 7) >> 3;
   const together = tokens - (tokens % LANES);
   const yBytes = <usize>rows << 2;
-  const xBytes = <usize>(groups * (group >> 2)) * codeBytes<P>(); // of one token
-  const stride = blockBytes<W>(kind, groups, group, minimums != 0);
+  const xBytes = <usize>(allGroups * (group >> 2)) * codeBytes<P>(); // of one token
+  const infoBytes = <usize>allGroups * INFO_BYTES;
+  const stride = blockBytes<W>(kind, groups, group, hasMinimums);
+  const apart = scaleBytes(kind, groups, group);
   const few = together <= FEW_TOKENS;
   const groupsTogether = PANEL_COLUMNS / group;
   const wideScales = scratch;
   const wideMinimums = wideScales + (<usize>groups << 5);
   const panel = wideMinimums + (<usize>groups << 5);
   const wide = panel + <usize>(PANEL_COLUMNS >> 3) * panelBytes<P>();
-  const tail = wide + WIDE_BYTES;
-  if (together > 0) {
-    memory.fill(y, 0, <usize>together * yBytes);
-    memory.fill(tail, 0, <usize>together << 5);
-  }
   for (let from = 0; from < blocks; from += BLOCKS_TOGETHER) {
     const to = min(from + BLOCKS_TOGETHER, blocks);
     for (let first = 0; first < groups && !few; first += groupsTogether) {
       const count = min(groupsTogether, groups - first);
       for (let b = from; b < to; b++) {
         const full = 8 * b + 8 <= rows;
-        unpackPanel<W, P>(weights + <usize>b * stride + <usize>(first * (group >> 3)) * octetBytes<W>(), panel, count * group);
-        const s = widenScales(scales + <usize>b * stride, kind, groups, group, first, count, wideScales);
-        const m = minimums ? widenScales(minimums + <usize>b * stride, kind, groups, group, first, count, wideMinimums) : 0;
-        let x = codes + <usize>(first * (group >> 2) * LANES) * codeBytes<P>();
-        let info = infos + <usize>(first * LANES) * INFO_BYTES;
+        const scales = part + <usize>b * stride;
+        const weights = scales + (hasMinimums ? 2 * apart : apart);
+        unpackPanel<W, P>(weights + <usize>(first * (group >> 3)) * octetBytes<W>(), panel, count * group);
+        const s = widenScales(scales, kind, groups, group, first, count, wideScales);
+        const m = hasMinimums ? widenScales(scales + apart, kind, groups, group, first, count, wideMinimums) : 0;
+        let x = codes + <usize>((begin + first) * (group >> 2) * LANES) * codeBytes<P>();
+        let info = infos + <usize>((begin + first) * LANES) * INFO_BYTES;
         let yt = full ? y + (<usize>b << 5) : tail;
         const yStride: usize = full ? yBytes : 32;
         for (let t = 0; t < together; t += LANES) {
           if (isNarrow<P>() && group > NARROW_COLUMNS) timesPanel4InParts<P>(x, info, panel, s, m, yt, yStride, count, group, wide);
           else timesPanel4<P>(x, info, panel, s, m, yt, yStride, count, group);
           x += <usize>LANES * xBytes;
-          info += <usize>(LANES * groups) * INFO_BYTES;
+          info += <usize>LANES * infoBytes;
           yt += <usize>LANES * yStride;
         }
       }
@@ -108,30 +126,30 @@ function matmul<W, P>(
     if (few || tokens > together)
       for (let b = from; b < to; b++) {
         const full = 8 * b + 8 <= rows;
-        const codesOfBlock = weights + <usize>b * stride;
-        const s = widenScales(scales + <usize>b * stride, kind, groups, group, 0, groups, wideScales);
-        const m = minimums ? widenScales(minimums + <usize>b * stride, kind, groups, group, 0, groups, wideMinimums) : 0;
+        const scales = part + <usize>b * stride;
+        const weights = scales + (hasMinimums ? 2 * apart : apart);
+        const s = widenScales(scales, kind, groups, group, 0, groups, wideScales);
+        const m = hasMinimums ? widenScales(scales + apart, kind, groups, group, 0, groups, wideMinimums) : 0;
         const yStride: usize = full ? yBytes : 32;
         let t = few ? 0 : together;
-        let x = codes + <usize>t * xBytes;
-        let info = infos + <usize>(t * groups) * INFO_BYTES;
+        let x = codes + <usize>t * xBytes + <usize>(begin * (group >> 2) * LANES) * codeBytes<P>();
+        let info = infos + <usize>t * infoBytes + <usize>(begin * LANES) * INFO_BYTES;
         let yt = (full ? y + (<usize>b << 5) : tail) + <usize>t * yStride;
         for (; t < together; t += LANES) {
-          if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock4InParts<P>(x, info, codesOfBlock, s, m, yt, yStride, groups, group, wide);
-          else timesBlock4<W, P>(x, info, codesOfBlock, s, m, yt, yStride, groups, group);
+          if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock4InParts<P>(x, info, weights, s, m, yt, yStride, groups, group, wide);
+          else timesBlock4<W, P>(x, info, weights, s, m, yt, yStride, groups, group);
           x += <usize>LANES * xBytes;
-          info += <usize>(LANES * groups) * INFO_BYTES;
+          info += <usize>LANES * infoBytes;
           yt += <usize>LANES * yStride;
         }
+        x = codes + <usize>t * xBytes + <usize>(begin * (group >> 2)) * codeBytes<P>();
+        info = infos + <usize>t * infoBytes + <usize>begin * INFO_BYTES;
         for (; t < tokens; t++) {
-          timesBlock<W, P>(x, info, codesOfBlock, s, m, yt, groups, group);
+          timesBlock<W, P>(x, info, weights, s, m, yt, groups, group);
           x += xBytes;
-          info += <usize>groups * INFO_BYTES;
+          info += infoBytes;
           yt += yStride;
         }
       }
   }
-  if (rows & 7)
-    for (let t = 0; t < tokens; t++)
-      memory.copy(y + <usize>t * yBytes + (<usize>(rows & ~7) << 2), tail + (<usize>t << 5), <usize>(rows & 7) << 2);
 }

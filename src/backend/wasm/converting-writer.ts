@@ -118,6 +118,6 @@ function convertRow(k: Kernels, matrix: WasmMatrix, row: number, source: FloatTy
   else if (format.minimum) k.quantizeInt4Range(weights, codes, scales, minimums, cols, format.group, SCALE_KINDS.f16);
   else k.quantizeInt4(weights, codes, scales, cols, format.group);
   packCodes(k, matrix, format, row, codes);
-  packScales(k, matrix, format, row, scales, matrix.scales);
-  if (format.minimum) packScales(k, matrix, format, row, minimums, matrix.minimums);
+  packScales(k, matrix, format, row, scales, "scales");
+  if (format.minimum) packScales(k, matrix, format, row, minimums, "minimums");
 }

@@ -127,13 +127,12 @@ export type QuantizeActivations = (
   zero: number,
 ) => void;
 
-/** weights, scales, minimums: of the first block; minimums 0 for none. scratch: `productScratchBytes`. */
+/** weights: the matrix from its beginning; hasMinimums: 0 or 1. scratch: `productScratchBytes`. */
 export type QuantizedProduct = (
   codes: number,
   infos: number,
   weights: number,
-  scales: number,
-  minimums: number,
+  hasMinimums: number,
   kind: number,
   y: number,
   tokens: number,
@@ -167,7 +166,10 @@ export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;
 /** Scale, sum and start of a token's group (assembly/quantize.ts). */
 export const INFO_BYTES = 12;
 
-/** Scales and minimums of a block, a panel of 1024 columns, sums of four tokens, and y of a last block that is not full. */
+/** Columns of a matrix that lie together (assembly/quantized-panel.ts). */
+export const PART_COLUMNS = 2560;
+
+/** y of a last block that is not full, scales and minimums of a block, a panel of 1024 columns, sums of four tokens. */
 export function productScratchBytes(tokens: number, groups: number): number {
   return 64 * groups + 16384 + 128 + 32 * tokens;
 }

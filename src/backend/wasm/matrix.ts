@@ -1,6 +1,7 @@
 /**
  * Weights in wasm memory. Float formats lie as they come, row-major without padding, those of 8 bits with their scales behind. Quantized ones
- * are repacked row by row into blocks of 8 rows (assembly/quantized-panel.ts draws them): scales, minimums, codes, padded to whole groups and blocks.
+ * are repacked row by row into parts of some columns and blocks of 8 rows (assembly/quantized-panel.ts draws them): scales, minimums, codes,
+ * padded to whole groups and blocks.
  */
 import { bytesPerValue } from "../../core/dtype.ts";
 import {
@@ -15,8 +16,22 @@ import { BLOCK_ROWS } from "../partition.ts";
 import * as check from "../shapes.ts";
 import type { WasmInstance } from "./instance.ts";
 import type { Place } from "./instances.ts";
-import { type Kernels, SCALE_KINDS } from "./kernels.ts";
+import { type Kernels, PART_COLUMNS, SCALE_KINDS } from "./kernels.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
+
+/** The columns of a quantized matrix that lie together. */
+export interface Part {
+  readonly firstColumn: number;
+  readonly firstGroup: number;
+  readonly cols: number;
+  readonly groups: number;
+  /** Of the first block's scales, minimums (0 without) and codes. */
+  readonly scales: number;
+  readonly minimums: number;
+  readonly codes: number;
+  /** From a block to the next. */
+  readonly blockBytes: number;
+}
 
 export class WasmMatrix implements Matrix {
   readonly rows: number;
@@ -26,14 +41,12 @@ export class WasmMatrix implements Matrix {
   readonly memory: WasmMemory;
   /** Groups of a row; 0 for float formats. */
   readonly groups: number;
-  /** Of float weights, or of the first block's codes. */
+  /** Where it begins. */
   readonly address: number;
-  /** Of the first block's scales; in 8-bit floating point, of the first row's bound, in front of its scales. */
+  /** In 8-bit floating point: where the first row's bound is, in front of its scales. */
   readonly scales: number;
-  /** Of the first block's minimums; 0 without. */
-  readonly minimums: number;
-  /** From a block to the next; 0 for float formats. */
-  readonly blockBytes: number;
+  /** None for float formats. */
+  readonly parts: readonly Part[];
 
   /** @param place finds room for so many bytes */
   constructor(place: (bytes: number) => Place, rows: number, cols: number, format: MatrixFormat) {
@@ -44,25 +57,33 @@ export class WasmMatrix implements Matrix {
     const { instance, address } = place(matrixBytes(rows, cols, format));
     this.instance = instance;
     this.memory = instance.memory;
-    if (format.type === "fp8") {
-      this.address = address;
-      this.scales = address + aligned(rows * cols);
-      this.minimums = this.blockBytes = 0;
-      return;
-    }
-    if (!("group" in format)) {
-      this.address = address;
-      this.scales = this.minimums = this.blockBytes = 0;
-      return;
-    }
-    const scaleBytes = blockScaleBytes(cols, format);
-    this.scales = address;
-    this.minimums = format.minimum ? address + scaleBytes : 0;
-    this.address = address + scaleBytes * (format.minimum ? 2 : 1);
-    this.blockBytes = blockBytes(cols, format);
+    this.address = address;
+    this.scales = format.type === "fp8" ? address + aligned(rows * cols) : 0;
+    this.parts = "group" in format ? Array.from(partsOf(address, rows, cols, format)) : [];
     if (rows % BLOCK_ROWS === 0) return;
-    const end = address + Math.ceil(rows / BLOCK_ROWS) * this.blockBytes;
-    instance.memory.u8.fill(0, end - this.blockBytes, end); // rows past the last: some code, times 0
+    for (const { scales, blockBytes } of this.parts) {
+      const end = scales + Math.ceil(rows / BLOCK_ROWS) * blockBytes;
+      instance.memory.u8.fill(0, end - blockBytes, end); // rows past the last: some code, times 0
+    }
+  }
+}
+
+function* partsOf(address: number, rows: number, cols: number, format: QuantizedFormat): Generator<Part> {
+  let scales = address;
+  for (let firstColumn = 0; firstColumn < cols; firstColumn += PART_COLUMNS) {
+    const own = Math.min(PART_COLUMNS, cols - firstColumn);
+    const scaleBytes = blockScaleBytes(own, format);
+    yield {
+      firstColumn,
+      firstGroup: firstColumn / format.group,
+      cols: own,
+      groups: check.groupsOf(format, own),
+      scales,
+      minimums: format.minimum ? scales + scaleBytes : 0,
+      codes: scales + scaleBytes * (format.minimum ? 2 : 1),
+      blockBytes: blockBytes(own, format),
+    };
+    scales += partBytes(rows, own, format);
   }
 }
 
@@ -70,6 +91,12 @@ export class WasmMatrix implements Matrix {
 export function matrixBytes(rows: number, cols: number, format: MatrixFormat): number {
   if (format.type === "fp8") return aligned(rows * cols) + rows * fp8ScaleBytes(cols);
   if (!("group" in format)) return rows * cols * bytesPerValue[format.type];
+  const whole = Math.floor(cols / PART_COLUMNS);
+  const rest = cols % PART_COLUMNS;
+  return whole * partBytes(rows, PART_COLUMNS, format) + (rest > 0 ? partBytes(rows, rest, format) : 0);
+}
+
+function partBytes(rows: number, cols: number, format: QuantizedFormat): number {
   return Math.ceil(rows / BLOCK_ROWS) * blockBytes(cols, format);
 }
 
@@ -120,28 +147,28 @@ export function writeFp8(kernels: Kernels, matrix: WasmMatrix, firstRow: number,
 /** Codes u8 [cols] at address `codes` to where row `row` keeps them. */
 export function packCodes(kernels: Kernels, matrix: WasmMatrix, format: QuantizedFormat, row: number, codes: number): void {
   const pack = format.type === "int8" ? kernels.packInt8 : kernels.packInt4;
-  const to = inBlock(matrix, matrix.address, row) + 4 * (row % BLOCK_ROWS);
-  pack(codes, to, matrix.cols, matrix.groups * format.group, zeroCode(format));
+  for (const part of matrix.parts) {
+    const to = inBlock(part, part.codes, row) + 4 * (row % BLOCK_ROWS);
+    pack(codes + part.firstColumn, to, part.cols, part.groups * format.group, zeroCode(format));
+  }
 }
 
-/**
- * Scales, or minimums, [groups] f32 at address `values` to where row `row` keeps them.
- *
- * @param to `matrix.scales` or `matrix.minimums`
- */
+/** Scales, or minimums, [groups] f32 at address `values` to where row `row` keeps them. */
 export function packScales(
   k: Kernels,
   matrix: WasmMatrix,
   format: QuantizedFormat,
   row: number,
   values: number,
-  to: number,
+  to: "scales" | "minimums",
 ): void {
   const kind = SCALE_KINDS[format.scales ?? "f16"];
-  k.packScales(values, inBlock(matrix, to, row) + (row % BLOCK_ROWS) * (kind === SCALE_KINDS.f32 ? 4 : 2), matrix.groups, kind);
+  const within = (row % BLOCK_ROWS) * (kind === SCALE_KINDS.f32 ? 4 : 2);
+  for (const part of matrix.parts)
+    k.packScales(values + 4 * part.firstGroup, inBlock(part, part[to], row) + within, part.groups, kind);
 }
 
-/** What lies at `first` in the first block, in the block of row `row`. */
-export function inBlock({ blockBytes }: WasmMatrix, first: number, row: number): number {
+/** What lies at `first` in a part's first block, in the block of row `row`. */
+export function inBlock({ blockBytes }: Part, first: number, row: number): number {
   return first + Math.floor(row / BLOCK_ROWS) * blockBytes;
 }

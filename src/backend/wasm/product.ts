@@ -53,7 +53,7 @@ function quantizedProduct(
   const infos = codes + allCodeBytes;
   quantize(x, codes, infos, tokens, cols, group, zeroCode(format));
   const kind = SCALE_KINDS[scales];
-  matmul(codes, infos, w.address, w.scales, w.minimums, kind, y, tokens, rows, groups, group, infos + infoBytes);
+  matmul(codes, infos, w.address, Number(format.minimum === true), kind, y, tokens, rows, groups, group, infos + infoBytes);
 }
 
 /** Rows are widened in panels, which stay in cache while all tokens pass. */
@@ -81,10 +81,15 @@ export function widenRow(k: Kernels, w: WasmMatrix, row: number, out: number, sc
 
 /** @param scratch address of 64 bytes for each group */
 function unpackRow(k: Kernels, w: WasmMatrix, row: number, out: number, scratch: number): void {
-  const { address, scales, minimums, cols, groups, format } = w;
+  const { format } = w;
   if (!("group" in format)) return;
   const kind = SCALE_KINDS[format.scales ?? "f16"];
   const unpack = format.type === "int8" ? k.unpackInt8 : k.unpackInt4;
-  const [codes, s, m] = [address, scales, minimums].map((first) => first && inBlock(w, first, row));
-  unpack(codes!, s!, m!, kind, row % BLOCK_ROWS, cols, groups, format.group, zeroCode(format), out, scratch);
+  for (const part of w.parts) {
+    const { firstColumn, cols, groups } = part;
+    const [codes, scales] = [inBlock(part, part.codes, row), inBlock(part, part.scales, row)];
+    const minimums = format.minimum ? inBlock(part, part.minimums, row) : 0;
+    const to = out + 4 * firstColumn;
+    unpack(codes, scales, minimums, kind, row % BLOCK_ROWS, cols, groups, format.group, zeroCode(format), to, scratch);
+  }
 }

@@ -93,9 +93,8 @@ export function packPanel(
   const levels = scales.length / count;
   for (let row = 0; row < count; row++) {
     const to = firstRow + row;
-    packLevels(kernels, matrix, format, to, panel.scales + 4 * row * levels, factors, row, matrix.scales);
-    if (minimums)
-      packLevels(kernels, matrix, format, to, panel.minimums + 4 * row * levels, minimumFactors, row, matrix.minimums);
+    packLevels(kernels, matrix, format, to, panel.scales + 4 * row * levels, factors, row, "scales");
+    if (minimums) packLevels(kernels, matrix, format, to, panel.minimums + 4 * row * levels, minimumFactors, row, "minimums");
   }
 }
 
@@ -114,16 +113,20 @@ function packLevels(
   values: number,
   factors: Int8Array | undefined,
   from: number,
-  to: number,
+  to: "scales" | "minimums",
 ): void {
   if (!factors) {
     packScales(kernels, matrix, format, row, values, to);
     return;
   }
-  const { memory, groups, cols } = matrix;
-  const block = inBlock(matrix, to, row) + (row % BLOCK_ROWS);
+  const { memory, groups, parts } = matrix;
   const { u8 } = memory;
-  for (let g = 0, at = block; g < groups; g++, at += BLOCK_ROWS) u8[at] = factors[from * groups + g]!;
-  const supers = block + factorBytes(groups) + (row % BLOCK_ROWS); // of 2 bytes each
-  kernels.packScales(values, supers, Math.ceil(cols / SUPER_COLUMNS), SCALE_KINDS.f16);
+  for (const part of parts) {
+    const block = inBlock(part, part[to], row) + (row % BLOCK_ROWS);
+    const first = from * groups + part.firstGroup;
+    for (let g = 0, at = block; g < part.groups; g++, at += BLOCK_ROWS) u8[at] = factors[first + g]!;
+    const supers = block + factorBytes(part.groups) + (row % BLOCK_ROWS); // of 2 bytes each
+    const level = values + (4 * part.firstColumn) / SUPER_COLUMNS;
+    kernels.packScales(level, supers, Math.ceil(part.cols / SUPER_COLUMNS), SCALE_KINDS.f16);
+  }
 }

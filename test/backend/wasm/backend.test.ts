@@ -74,8 +74,8 @@ test("the probe passes right kernels", async () => {
 
 test("the probe finds kernels that are wrong in one product of extremes", async () => {
   const wrong: [RegExp, Parameters<typeof withKernel>[0]][] = [
-    [/int8 product in groups of 32/, (k, memory) => ({ int8: { ...k.int8, matmul: saturated(k.int8.matmul, memory, 6) } })],
-    [/int4 product in groups of 32/, (k, memory) => ({ int4: { ...k.int4, matmul: saturated(k.int4.matmul, memory, 6) } })],
+    [/int8 product in groups of 32/, (k, memory) => ({ int8: { ...k.int8, matmul: saturated(k.int8.matmul, memory, 5) } })],
+    [/int4 product in groups of 32/, (k, memory) => ({ int4: { ...k.int4, matmul: saturated(k.int4.matmul, memory, 5) } })],
     [
       /int8 product/,
       (k) => ({

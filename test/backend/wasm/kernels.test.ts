@@ -264,9 +264,7 @@ function* quantizedCalls(random: Random, tokens: number, rows: number, cols: num
         writes: [3, 4],
         run(k, [c, i, w, y, scratch]) {
           if (!k.relaxed.value && codeBytes === 1) return; // traps: there is no such instruction
-          const minimums = minimum ? w! + scaleBytes : 0;
-          const codes = w! + scaleBytes * (minimum ? 2 : 1);
-          k[name](c!, i!, codes, w!, minimums, kind, y!, tokens, rows, groups, group, scratch!);
+          k[name](c!, i!, w!, Number(minimum), kind, y!, tokens, rows, groups, group, scratch!);
         },
       };
   for (const [type, share] of [
