@@ -44,10 +44,15 @@ function medianOf(outcome: Outcome | undefined, figure: (measured: Measured) => 
   const figures = (quiet.length > 0 ? quiet : all).map(figure).filter((value) => value !== undefined);
   return figures.length > 0 ? median(figures) : undefined;
 }
-const rate = (tokens: number, runs: readonly Run[], part: keyof Run): Figure =>
+const rate = (tokens: number, runs: readonly Run[], part: "promptSeconds" | "decodeSeconds"): Figure =>
   runs.length > 0 ? median(runs.map((run) => tokens / run[part])) : undefined;
 const prefill = (m: Measured) => rate(m.promptTokens, m.runs, "promptSeconds");
 const decode = (m: Measured) => rate(m.decodeTokens, m.runs, "decodeSeconds");
+/** By the median token. */
+const typical = ({ runs }: Pick<Measured, "runs">): Figure => {
+  const known = runs.flatMap(({ tokenSeconds }) => tokenSeconds ?? []);
+  return known.length > 0 ? 1 / median(known) : undefined;
+};
 
 /** What all lines of one model are made from. */
 interface Model {
@@ -109,6 +114,13 @@ function speed(model: Model, outcome: Outcome | undefined, where: string, peak: 
       peers: ofPeers(model, decode),
       compares: true,
     },
+    {
+      work: `by the median token${where}, tokens/s`,
+      ours: medianOf(outcome, typical),
+      ...memoryCeilings(model, behind(job)),
+      peers: ofPeers(model, typical),
+      compares: true,
+    },
   ];
 }
 
@@ -142,6 +154,13 @@ function batch(model: Model): Line[] {
       work: `decode of ${outcome.job.batch} sequences over one`,
       ours: over(together, medianOf(outcomeOf(model, "main"), decode)),
     },
+    {
+      work: `decode of ${outcome.job.batch} sequences over one, by the median step`,
+      ours: over(
+        medianOf(outcome, (m) => m.batch && (typical(m.batch) ?? 0) * m.batch.sequences),
+        medianOf(outcomeOf(model, "main"), typical),
+      ),
+    },
   ];
 }
 
@@ -150,11 +169,14 @@ function longContext(model: Model): Line[] {
   if (!outcome) return [];
   const { cost, ceilings, job } = model;
   const tokens = outcome.job.context;
-  const figure = (part: keyof Run, count: "promptTokens" | "decodeTokens") =>
+  const figure = (part: "promptSeconds" | "decodeSeconds", count: "promptTokens" | "decodeTokens") =>
     medianOf(outcome, ({ context }) => context && rate(context[count], [context.run], part));
   const long = figure("decodeSeconds", "decodeTokens");
-  const short = medianOf(outcomeOf(model, "main"), decode);
-  const addedSeconds = long && short && 1 / long - 1 / short;
+  const added = [
+    medianOf(outcome, ({ context }) => context && typical({ runs: [context.run] })),
+    medianOf(outcomeOf(model, "main"), typical),
+  ];
+  const addedSeconds = added[0] && added[1] && 1 / added[0] - 1 / added[1];
   const addedBytes = cost.bytesPerToken(tokens) - cost.bytesPerToken(behind(job));
   return [
     { work: `prefill of ${tokens}, tokens/s`, ours: figure("promptSeconds", "promptTokens") },

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { type ModelOptions, Qwen3 } from "../../src/index.ts";
 import { root } from "../../test/paths.ts";
 import { promptIds } from "./prompt.ts";
-import type { Measured, Run } from "./result.ts";
+import { type Measured, median, type Run } from "./result.ts";
 
 const WARM_UP_TOKENS = 128;
 /** Short enough that a batch of 8 reads about as much of its caches as one sequence behind 512 tokens. */
@@ -50,12 +50,18 @@ const loadSeconds = seconds() - loadBegun;
 /** Runs prompts of pseudo-random ids side by side and decodes `tokens` more of each, greedily. */
 async function generate(prompts: number[][], tokens: number): Promise<Run> {
   const begun = seconds();
-  let firstAt = 0;
+  const times: number[] = []; // when every sequence had so many tokens
   let made = 0;
   for await (const _ of model.generate(prompts, { temperature: 0, ignoreEos: true, maxNewTokens: tokens + 1 }))
-    if (++made === prompts.length) firstAt = seconds();
+    if (++made % prompts.length === 0) times.push(seconds());
   if (made !== prompts.length * (tokens + 1)) throw new Error(`${made} tokens came of ${prompts.length} * ${tokens + 1}`);
-  return { promptSeconds: firstAt - begun, decodeSeconds: seconds() - firstAt };
+  const firstAt = times[0]!;
+  const steps = times.slice(1).map((time, i) => time - times[i]!);
+  return {
+    promptSeconds: firstAt - begun,
+    decodeSeconds: seconds() - firstAt,
+    ...(steps.length > 0 && { tokenSeconds: median(steps) }),
+  };
 }
 
 /** Resident memory at its highest, where the system tells it. */

@@ -5,6 +5,8 @@ import type { MemoryPlan } from "../../src/index.ts";
 export interface Run {
   readonly promptSeconds: number;
   readonly decodeSeconds: number;
+  /** The median of the times between two tokens: what others do to single ones does not show. */
+  readonly tokenSeconds?: number;
 }
 
 export interface Measured {

@@ -30,6 +30,7 @@ const { values, positionals } = parseArgs({
 });
 const [threads, promptTokens, decodeTokens, repeats] = [values.threads, values.prompt, values.decode, values.repeats].map(Number);
 const seconds = () => performance.now() / 1000;
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 const builds = "@node-llama-cpp/linux-x64";
 if (values["without-amx"] || values.avx2) {
@@ -63,15 +64,13 @@ const sequence = context.getSequence();
 async function generate(prompt, tokens) {
   await sequence.clearHistory();
   const begun = seconds();
-  let firstAt = 0;
-  let made = 0;
+  const times = [];
   for await (const _ of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
-    if (made === 0) firstAt = seconds();
-    if (made === tokens) break;
-    made++;
+    times.push(seconds());
+    if (times.length > tokens) break;
   }
-  const end = seconds();
-  return { promptSeconds: firstAt - begun, decodeSeconds: end - firstAt };
+  const steps = times.slice(1).map((time, i) => time - times[i]);
+  return { promptSeconds: times[0] - begun, decodeSeconds: seconds() - times[0], tokenSeconds: median(steps) };
 }
 
 await generate(promptIds(128, 1), 8); // brings the file into memory and the threads up
