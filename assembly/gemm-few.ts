@@ -7,11 +7,11 @@ import { addDots, codeBytes, isWide, NARROW_COLUMNS, rowSums } from "./quantized
 import { isInt8 } from "./quantized-panel";
 import { addTo, addWideTo, addWideWithMinimum, addWithMinimum, widen } from "./quantized-sums";
 
-/** Four tokens; for Narrow, groups of at most 32 columns. */
+/** Four tokens, but not of Masked; for Narrow, groups of at most 32 columns. */
 export function timesBlock4<W, P>(
   x: usize, infos: usize, codes: usize, scales: usize, minimums: usize, y: usize, yBytes: usize, groups: i32, group: i32,
 ): void {
-  const low = kept(isWide<P>() ? 0x000f000f : 0x0f0f0f0f, groups);
+  const low = kept(0x0f0f0f0f, groups);
   const even = kept(0x00ff00ff, groups);
   const ones = kept(0x00010001, groups);
   const span = <usize>group * codeBytes<P>();
@@ -86,22 +86,6 @@ export function timesBlock4<W, P>(
         c = v128.load32_splat(code, 12);
         a3 = addDots<P>(a3, t, c);
         b3 = addDots<P>(b3, u, c);
-        if (isWide<P>()) {
-          t = v128.and(i16x8.shr_u(top, 8), low);
-          u = v128.and(i16x8.shr_u(bottom, 8), low);
-          c = v128.load32_splat(code, 16);
-          a0 = addDots<P>(a0, t, c);
-          b0 = addDots<P>(b0, u, c);
-          c = v128.load32_splat(code, 20);
-          a1 = addDots<P>(a1, t, c);
-          b1 = addDots<P>(b1, u, c);
-          c = v128.load32_splat(code, 24);
-          a2 = addDots<P>(a2, t, c);
-          b2 = addDots<P>(b2, u, c);
-          c = v128.load32_splat(code, 28);
-          a3 = addDots<P>(a3, t, c);
-          b3 = addDots<P>(b3, u, c);
-        }
         t = v128.and(i16x8.shr_u(top, 4), low);
         u = v128.and(i16x8.shr_u(bottom, 4), low);
         const next = code + 4 * codeBytes<P>();
@@ -117,22 +101,6 @@ export function timesBlock4<W, P>(
         c = v128.load32_splat(next, 12);
         a3 = addDots<P>(a3, t, c);
         b3 = addDots<P>(b3, u, c);
-        if (isWide<P>()) {
-          t = i16x8.shr_u(top, 12);
-          u = i16x8.shr_u(bottom, 12);
-          c = v128.load32_splat(code, 48);
-          a0 = addDots<P>(a0, t, c);
-          b0 = addDots<P>(b0, u, c);
-          c = v128.load32_splat(code, 52);
-          a1 = addDots<P>(a1, t, c);
-          b1 = addDots<P>(b1, u, c);
-          c = v128.load32_splat(code, 56);
-          a2 = addDots<P>(a2, t, c);
-          b2 = addDots<P>(b2, u, c);
-          c = v128.load32_splat(code, 60);
-          a3 = addDots<P>(a3, t, c);
-          b3 = addDots<P>(b3, u, c);
-        }
       }
     }
     const top = v128.load(scale);

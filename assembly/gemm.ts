@@ -37,7 +37,8 @@ export function timesPanel4<P>(
     let b2 = a2;
     let b3 = a3;
     let c: v128;
-    for (const end = code + span; code < end; code += 16, w += 32) {
+    const end = code + span;
+    do {
       const top = v128.load(w);
       const bottom = v128.load(w, 16);
       c = v128.load32_splat(code);
@@ -52,7 +53,9 @@ export function timesPanel4<P>(
       c = v128.load32_splat(code, 12);
       a3 = addDots<P>(a3, top, c);
       b3 = addDots<P>(b3, bottom, c);
-    }
+      code += 16;
+      w += 32;
+    } while (code < end);
     const top = v128.load(scale);
     const bottom = v128.load(scale, 16);
     if (minimum) {

@@ -11,10 +11,10 @@ export { appendKv } from "./kv";
 export { appendInt8 } from "./kv-int8";
 export { rmsNorm } from "./norm";
 export { packInt4, packInt8, packScales, unpackInt4, unpackInt8 } from "./pack";
-export { quantizeNarrow, quantizeUnsigned, quantizeWide } from "./quantize";
+export { quantizeMasked, quantizeNarrow, quantizeUnsigned, quantizeWide } from "./quantize";
 export { largestMagnitude, quantizeInt4, quantizeInt4Range, quantizeInt8 } from "./quantize-weights";
 export { RELAXED as relaxed } from "./quantized-dots";
 export {
-  matmulInt4Narrow, matmulInt4Unsigned, matmulInt4Wide, matmulInt8Unsigned, matmulInt8Wide,
+  matmulInt4Masked, matmulInt4Narrow, matmulInt4Unsigned, matmulInt8Unsigned, matmulInt8Wide,
 } from "./quantized-products";
 export { rope } from "./rope";

@@ -2,25 +2,33 @@
  * Activations as int8, group by group: the arithmetic of `quantizeActivations` in src/backend/quantize.ts.
  *
  *   x      [tokens, cols] f32
- *   codes  [tokens / lanes][padded cols / 4][lanes] of a token's codes for a tile (quantized-dots.ts), zeros past the last column
+ *   codes  [tokens / lanes][padded cols / 4][lanes] of a token's codes for a tile (quantized-dots.ts), zeros past the last column;
+ *          of Masked as many times as the weights of quantized-panel.ts lack to be 256 times themselves
  *   infos  [tokens / lanes][groups] { scale f32, sum i32, start }[lanes]: three runs of `lanes` words
  *
  * `lanes` is how many tokens a product takes at once (`LANES`); what is left over of the tokens comes one by one. `sum` adds up the
  * group's codes. `start` is what a row's dot product begins with, -zero * sum: as i32, or where Narrow adds up the whole group in 16 bits
- * as two i16, of columns 0 and 1 and of columns 2 and 3 of every four.
+ * as two i16, of columns 0 and 1 and of columns 2 and 3 of every four; of Masked 256 times that.
  */
 import { loadRest } from "./floats";
 import { kept } from "./kept";
 import { inverseOf, largestMagnitude, scaleOf } from "./magnitude";
-import { codeBytes, isNarrow, isWide, LANES, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
+import { codeBytes, isMasked, isNarrow, isWide, LANES, Masked, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
 
 /** { scale, sum, start } of one token and group. */
 export const INFO_BYTES: usize = 12;
 
 const ROUND_BITS: i32 = 0x4b400000; // 1.5 * 2^23
+/** How many times Masked has the codes of even and odd columns, by turns for the tiles in low and in high halves of bytes. */
+const LOW_TIMES: i32 = 0x00010100; // 256 and 1
+const HIGH_TIMES: i32 = 0x01000010; // 16 and 256
 
 export function quantizeWide(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
   quantizeAll<Wide>(x, codes, infos, tokens, cols, group, zero);
+}
+
+export function quantizeMasked(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
+  quantizeAll<Masked>(x, codes, infos, tokens, cols, group, zero);
 }
 
 export function quantizeUnsigned(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
@@ -46,6 +54,8 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
   const run = <usize>lanes << 2;
   const inPairs = isNarrow<P>() && group <= NARROW_COLUMNS;
   const round = kept(ROUND_BITS, cols);
+  const lowTimes = kept(LOW_TIMES, cols);
+  const change = kept(LOW_TIMES ^ HIGH_TIMES, cols);
   for (let t = 0; t < tokens; t++) {
     const row = x + ((<usize>t * cols) << 2);
     const lane = <usize>(t % lanes);
@@ -60,30 +70,34 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
       const inverse = f32x4.splat(factor);
       const keep = i32x4.splat(factor == 0 ? 0 : -1); // a group that becomes zeros may hold infinities
       let sums = i32x4.splat(0);
+      let times = lowTimes;
       let i = 0;
       for (; i + 4 <= count; i += 4, to += step) {
         const four = code4(v128.load(from + (<usize>i << 2)), keep, inverse, round);
         sums = i32x4.add(sums, four);
-        store4<P>(to, run, four);
+        store4<P>(to, run, four, times);
+        if (isMasked<P>()) times = v128.xor(times, change);
       }
       for (; i < group; i += 4, to += step) {
         const rest = i < count ? loadRest<f32>(from + (<usize>i << 2), count - i) : i32x4.splat(0);
         const four = code4(rest, keep, inverse, round);
         sums = i32x4.add(sums, four);
-        store4<P>(to, run, four);
+        store4<P>(to, run, four, times);
+        if (isMasked<P>()) times = v128.xor(times, change);
       }
       const low = i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1);
       const high = i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
       store<f32>(info, scaleOf(largest));
       store<i32>(info + run, low + high);
-      store<i32>(info + 2 * run, inPairs ? ((-zero * low) & 0xffff) | ((-zero * high) << 16) : -zero * (low + high));
+      store<i32>(info + 2 * run, inPairs ? ((-zero * low) & 0xffff) | ((-zero * high) << 16) : -zero * (low + high) * (isMasked<P>() ? 256 : 1));
     }
   }
 }
 
-/** The codes in the lanes of an i32x4; Wide keeps the odd columns of all lanes behind their even ones. */
-@inline function store4<P>(to: usize, run: usize, codes: v128): void {
-  const words = i16x8.narrow_i32x4_s(codes, codes);
+/** The codes in the lanes of an i32x4; Wide keeps the odd columns of all lanes behind their even ones. @param times of Masked */
+@inline function store4<P>(to: usize, run: usize, codes: v128, times: v128): void {
+  let words = i16x8.narrow_i32x4_s(codes, codes);
+  if (isMasked<P>()) words = i16x8.mul(words, times);
   if (isWide<P>()) {
     const parted = v128.shuffle<i16>(words, words, 0, 2, 1, 3, 0, 2, 1, 3);
     v128.store32_lane(to, parted, 0);

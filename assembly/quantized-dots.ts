@@ -3,6 +3,9 @@
  * made in this file and nowhere else. P, the path, is a type that says how codes are held and multiplied:
  *
  *   Wide      weights and tokens as i16, `i32x4.dot_i16x8_s`: exact on every engine
+ *   Masked    the same for int4: a weight is multiplied where it lies in its 16 bits, as 1, 16 or 256 times itself, so that one
+ *             instruction takes it out. The token's code is held as 256, 16 or once itself, and sums are 256 times the rows'
+ *             until `rowSums`: 128 columns of 256 * 15 * 127 stay far within 32 bits
  *   Narrow    weights as u8 0..15, tokens as i8, `i16x8.relaxed_dot_i8x16_i7x16_s`: exact on every engine that has it, since its second
  *             operand is within 0..127; 32 columns add up within 16 bits
  *   Unsigned  weights as u8 0..255, tokens as i8, `i32x4.relaxed_dot_i8x16_i7x16_add_s`: where a probe finds that the engine multiplies
@@ -11,7 +14,7 @@
  * Weights come in tiles of 4 rows by 4 columns, so that lanes are rows and nothing is added across lanes (rows a..d):
  *
  *   Narrow, Unsigned   16 bytes   a0 a1 a2 a3 | b0 b1 b2 b3 | c0 c1 c2 c3 | d0 d1 d2 d3
- *   Wide               32 bytes   a0 a2 | b0 b2 | c0 c2 | d0 d2      a1 a3 | b1 b3 | c1 c3 | d1 d3
+ *   Wide, Masked       32 bytes   a0 a2 | b0 b2 | c0 c2 | d0 d2      a1 a3 | b1 b3 | c1 c3 | d1 d3
  *
  * and a token's four codes likewise: 4 bytes x0 x1 x2 x3, or 4 + 4 bytes x0 x2, x1 x3.
  *
@@ -21,6 +24,7 @@
 export const RELAXED: i32 = ASC_FEATURE_RELAXED_SIMD;
 
 export type Wide = i16;
+export type Masked = u16;
 export type Narrow = i8;
 export type Unsigned = u8;
 
@@ -29,6 +33,10 @@ export const NARROW_COLUMNS: i32 = 32;
 
 @inline export function isWide<P>(): bool {
   return sizeof<P>() == 2;
+}
+
+@inline export function isMasked<P>(): bool {
+  return sizeof<P>() == 2 && !isSigned<P>();
 }
 
 @inline export function isNarrow<P>(): bool {
@@ -51,7 +59,14 @@ export const LANES: i32 = 4;
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, tile, sums);
 }
 
+/** sums + s . x + t . y: the products are added to each other first where that lets the sums wait less. */
+@inline export function addTwoDots<P>(sums: v128, s: v128, x: v128, t: v128, y: v128): v128 {
+  if (isWide<P>()) return i32x4.add(sums, i32x4.add(i32x4.dot_i16x8_s(s, x), i32x4.dot_i16x8_s(t, y)));
+  return addDots<P>(addDots<P>(sums, s, x), t, y);
+}
+
 /** The rows' sums as i32. @param ones 1 in every 16-bit lane */
 @inline export function rowSums<P>(sums: v128, ones: v128): v128 {
+  if (isMasked<P>()) return i32x4.shr_s(sums, 8);
   return isNarrow<P>() ? i32x4.dot_i16x8_s(sums, ones) : sums;
 }

@@ -8,13 +8,13 @@
  *   codes of int8   [padded cols / 4] of two tiles, rows 0..3 and rows 4..7: 32 bytes
  *   codes of int4   [padded cols / 8] of two pairs of tiles, rows 0..3 and rows 4..7: 32 bytes; a pair has one tile in the low halves of
  *                   its bytes and the next 4 columns in the high ones
- *   panel           tiles as the path P reads them (quantized-dots.ts), rows 0..3 before rows 4..7, of Wide the even columns of both
- *                   before the odd ones
+ *   panel           tiles as the path P reads them (quantized-dots.ts), rows 0..3 before rows 4..7, of Wide and Masked the even
+ *                   columns of both before the odd ones
  *
  * Rows and columns past the last have the code `zero`.
  */
 import { kept } from "./kept";
-import { isWide } from "./quantized-dots";
+import { isMasked, isWide } from "./quantized-dots";
 import { scaleBytes } from "./quantized-scales";
 
 /** How weights are held, W, as types: codes of 4 bits, codes of 8 bits. */
@@ -31,6 +31,14 @@ export type Int8 = u16;
  * the codes, are less than its 32 KiB.
  */
 export const PART_COLUMNS: i32 = 2560;
+
+/**
+ * What Masked takes out of 16 bits of int4, two bytes with columns c and c + 4, c + 1 and c + 5 (c even): c once, c + 1 as 256 times itself
+ * and c + 4 as 16 times. c + 5 is shifted down instead, since 16-bit products are signed.
+ */
+export const LOW_EVEN: i32 = 0x000f000f;
+export const LOW_ODD: i32 = 0x0f000f00;
+export const HIGH_EVEN: i32 = 0x00f000f0;
 
 /** Bytes of 8 columns of a block. */
 @inline export function octetBytes<W>(): usize {
@@ -49,7 +57,9 @@ export const PART_COLUMNS: i32 = 2560;
 
 /** A stretch of columns, a multiple of 8. @param codes of a block */
 export function unpackPanel<W, P>(codes: usize, panel: usize, cols: i32): void {
-  const low = kept(0x0f0f0f0f, cols);
+  const low = kept(isMasked<P>() ? LOW_EVEN : 0x0f0f0f0f, cols);
+  const odd = kept(LOW_ODD, cols);
+  const high = kept(HIGH_EVEN, cols);
   const even = kept(0x00ff00ff, cols);
   let to = panel;
   for (let p = codes, end = codes + <usize>(cols >> 3) * octetBytes<W>(); p < end; p += octetBytes<W>(), to += panelBytes<P>()) {
@@ -58,6 +68,15 @@ export function unpackPanel<W, P>(codes: usize, panel: usize, cols: i32): void {
     if (isInt8<W>()) {
       storeTiles<P>(to, top, bottom, even);
       storeTiles<P>(to + panelBytes<P>() / 2, v128.load(p, 32), v128.load(p, 48), even);
+    } else if (isMasked<P>()) {
+      v128.store(to, v128.and(top, low));
+      v128.store(to, v128.and(bottom, low), 16);
+      v128.store(to, v128.and(top, odd), 32);
+      v128.store(to, v128.and(bottom, odd), 48);
+      v128.store(to, v128.and(top, high), 64);
+      v128.store(to, v128.and(bottom, high), 80);
+      v128.store(to, i16x8.shr_u(top, 12), 96);
+      v128.store(to, i16x8.shr_u(bottom, 12), 112);
     } else {
       storeTiles<P>(to, v128.and(top, low), v128.and(bottom, low), even);
       storeTiles<P>(to + panelBytes<P>() / 2, v128.and(i16x8.shr_u(top, 4), low), v128.and(i16x8.shr_u(bottom, 4), low), even);

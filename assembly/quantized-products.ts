@@ -16,13 +16,20 @@ import { timesPanel4, timesPanel4InParts } from "./gemm";
 import { timesBlock4, timesBlock4InParts } from "./gemm-few";
 import { timesBlock } from "./gemv";
 import { INFO_BYTES } from "./quantize";
-import { codeBytes, isNarrow, LANES, Narrow, NARROW_COLUMNS, Unsigned, Wide } from "./quantized-dots";
+import { codeBytes, isMasked, isNarrow, isWide, LANES, Masked, Narrow, NARROW_COLUMNS, RELAXED, Unsigned, Wide } from "./quantized-dots";
 import { blockBytes, Int4, Int8, octetBytes, panelBytes, PART_COLUMNS, unpackPanel } from "./quantized-panel";
 import { scaleBytes, widenScales } from "./quantized-scales";
 
 const PANEL_COLUMNS: i32 = 1024;
-/** Tokens for which unpacking a block is not worth it: they read it as it lies, and the memory it comes from does not wait for them. */
-const FEW_TOKENS: i32 = 16;
+/**
+ * Tokens for which unpacking a block is not worth it: they read it as it lies, and the memory it comes from does not wait for them.
+ * Engines without relaxed SIMD are older, and their compilers keep less of a 16-bit tile in registers: panels pay earlier there, and for
+ * Masked from four tokens on.
+ */
+@inline function fewTokens<P>(): i32 {
+  return isMasked<P>() ? 0 : isWide<P>() && !RELAXED ? 4 : 16;
+}
+
 /** Blocks that all tokens pass before the next ones: few enough to stay in the second cache. */
 const BLOCKS_TOGETHER: i32 = 8;
 
@@ -40,11 +47,11 @@ export function matmulInt8Unsigned(
   matmul<Int8, Unsigned>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
 }
 
-export function matmulInt4Wide(
+export function matmulInt4Masked(
   codes: usize, infos: usize, weights: usize, hasMinimums: bool, kind: i32, y: usize, tokens: i32, rows: i32, groups: i32, group: i32,
   scratch: usize,
 ): void {
-  matmul<Int4, Wide>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
+  matmul<Int4, Masked>(codes, infos, weights, hasMinimums, kind, y, tokens, rows, groups, group, scratch);
 }
 
 export function matmulInt4Narrow(
@@ -93,7 +100,7 @@ function timesPart<W, P>(
   const infoBytes = <usize>allGroups * INFO_BYTES;
   const stride = blockBytes<W>(kind, groups, group, hasMinimums);
   const apart = scaleBytes(kind, groups, group);
-  const few = together <= FEW_TOKENS;
+  const few = together <= fewTokens<P>();
   const groupsTogether = PANEL_COLUMNS / group;
   const wideScales = scratch;
   const wideMinimums = wideScales + (<usize>groups << 5);
@@ -137,7 +144,7 @@ function timesPart<W, P>(
         let yt = (full ? y + (<usize>b << 5) : tail) + <usize>t * yStride;
         for (; t < together; t += LANES) {
           if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock4InParts<P>(x, info, weights, s, m, yt, yStride, groups, group, wide);
-          else timesBlock4<W, P>(x, info, weights, s, m, yt, yStride, groups, group);
+          else if (!isMasked<P>()) timesBlock4<W, P>(x, info, weights, s, m, yt, yStride, groups, group);
           x += <usize>LANES * xBytes;
           info += <usize>LANES * infoBytes;
           yt += <usize>LANES * yStride;

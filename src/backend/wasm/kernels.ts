@@ -34,11 +34,12 @@ interface Exports {
   timesPanelF32(x: number, panel: number, y: number, tokens: number, rows: number, cols: number, yBytes: number): void;
 
   quantizeWide: QuantizeActivations;
+  quantizeMasked: QuantizeActivations;
   quantizeNarrow: QuantizeActivations;
   quantizeUnsigned: QuantizeActivations;
   matmulInt8Wide: QuantizedProduct;
   matmulInt8Unsigned: QuantizedProduct;
-  matmulInt4Wide: QuantizedProduct;
+  matmulInt4Masked: QuantizedProduct;
   matmulInt4Narrow: QuantizedProduct;
   matmulInt4Unsigned: QuantizedProduct;
   /** One row of f32 weights to codes [cols], scales and minimums [ceil(cols / group)] f32. */
@@ -244,11 +245,12 @@ const EXPORTS: Record<keyof Exports, "function" | "object"> = {
   boundF8: "function",
   timesPanelF32: "function",
   quantizeWide: "function",
+  quantizeMasked: "function",
   quantizeNarrow: "function",
   quantizeUnsigned: "function",
   matmulInt8Wide: "function",
   matmulInt8Unsigned: "function",
-  matmulInt4Wide: "function",
+  matmulInt4Masked: "function",
   matmulInt4Narrow: "function",
   matmulInt4Unsigned: "function",
   quantizeInt8: "function",
@@ -280,6 +282,6 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
     int8: { codeBytes: 2, quantize: k.quantizeWide, matmul: k.matmulInt8Wide },
     int4: k.relaxed.value
       ? { codeBytes: 1, quantize: k.quantizeNarrow, matmul: k.matmulInt4Narrow }
-      : { codeBytes: 2, quantize: k.quantizeWide, matmul: k.matmulInt4Wide },
+      : { codeBytes: 2, quantize: k.quantizeMasked, matmul: k.matmulInt4Masked },
   };
 }

@@ -234,6 +234,7 @@ function* quantizedCalls(random: Random, tokens: number, rows: number, cols: num
   const row = random.integer(0, 7);
   const paths = [
     ["Wide", 2],
+    ["Masked", 2],
     ["Narrow", 1],
     ["Unsigned", 1],
   ] as const;
@@ -247,7 +248,7 @@ function* quantizedCalls(random: Random, tokens: number, rows: number, cols: num
   for (const [name, codeBytes] of [
     ["matmulInt8Wide", 2],
     ["matmulInt8Unsigned", 1],
-    ["matmulInt4Wide", 2],
+    ["matmulInt4Masked", 2],
     ["matmulInt4Narrow", 1],
     ["matmulInt4Unsigned", 1],
   ] as const)
