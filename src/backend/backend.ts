@@ -140,8 +140,12 @@ export interface Backend {
   input(values: Float32Array, shape: readonly number[]): Tensor;
   /** The same values under another shape; nothing is copied. */
   reshape(x: Tensor, shape: readonly number[]): Tensor;
-  /** A copy of the values. Backends that compute at once copy before they return the promise. */
-  read(x: Tensor): Promise<Float32Array>;
+  /**
+   * A copy of the values. Backends that compute at once copy before they return the promise.
+   *
+   * @param into where to put them, and what is returned then; left out: a new array. In a team it is memory that all threads share
+   */
+  read(x: Tensor, into?: Float32Array): Promise<Float32Array>;
 
   /** Rows `ids` of the table, widened to f32: [ids.length, cols]. */
   embed(table: Matrix, ids: Int32Array): Tensor;

@@ -27,6 +27,13 @@ export function gather(link: TeamLink, own: Float32Array, bounds: readonly numbe
   }
 }
 
+/** The same where all threads can write to the whole, `out`: each puts its own columns there. */
+export function putTogether(link: TeamLink, own: Float32Array, bounds: readonly number[], out: Float32Array): void {
+  const { index, count } = link;
+  place(own, 0, bounds[index + 1]! - bounds[index]!, out, bounds[index]!, bounds[count]!);
+  link.meet();
+}
+
 /** Values `from` and up of [rows, width] to columns `first` and up of out [rows, total]. */
 function place(values: Float32Array, from: number, width: number, out: Float32Array, first: number, total: number): void {
   for (let at = 0; at < values.length; ) {

@@ -113,8 +113,11 @@ export class ReferenceBackend implements HostBackend {
     return tensor(shape, data(x));
   }
 
-  async read(x: Tensor): Promise<Float32Array> {
-    return data(x).slice();
+  async read(x: Tensor, into?: Float32Array): Promise<Float32Array> {
+    if (!into) return data(x).slice();
+    check.requireRoom(x, into);
+    into.set(data(x));
+    return into;
   }
 
   embed(table: Matrix, ids: Int32Array): Tensor {

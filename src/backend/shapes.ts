@@ -49,6 +49,10 @@ export function requireInput(values: Float32Array, shape: readonly number[]): vo
   require(sizeOf(shape) === values.length, () => `input: ${values.length} values for shape [${shape}]`);
 }
 
+export function requireRoom(x: Tensor, into: Float32Array): void {
+  require(sizeOf(x.shape) === into.length, () => `read: [${x.shape}] into ${into.length} values`);
+}
+
 export function requireReshape(x: Tensor, shape: readonly number[]): void {
   requireExtents("reshape", shape);
   require(sizeOf(shape) === sizeOf(x.shape), () => `reshape: [${x.shape}] to [${shape}]`);

@@ -21,7 +21,7 @@ import type {
   Tensor,
   Vector,
 } from "./backend.ts";
-import { gather } from "./gather.ts";
+import { gather, putTogether } from "./gather.ts";
 import { BLOCK_ROWS, ownerOf, partition, scaled } from "./partition.ts";
 import * as check from "./shapes.ts";
 import { ownSegments, ShardedKvStore } from "./sharded-kv.ts";
@@ -114,11 +114,16 @@ export class ShardedBackend implements Backend {
     return new ShardedTensor([...shape], this.#inner.reshape(local, ownShape), bounds);
   }
 
-  /** All threads take part; the first one gets the values, the others an empty array. */
-  async read(x: Tensor): Promise<Float32Array> {
+  /** All threads take part; the first one gets the values, the others an empty array, or what they were to be put into. */
+  async read(x: Tensor, into?: Float32Array): Promise<Float32Array> {
     const { local, bounds } = sharded(x);
     const isReader = this.#link.index === 0;
-    if (!bounds) return isReader ? this.#inner.read(local) : new Float32Array();
+    if (!bounds) return isReader ? this.#inner.read(local, into) : new Float32Array();
+    if (into) {
+      check.requireRoom(x, into);
+      putTogether(this.#link, this.#inner.values(local), bounds, into);
+      return into;
+    }
     const whole = new Float32Array(isReader ? check.sizeOf(x.shape) : 0);
     gather(this.#link, this.#inner.values(local), bounds, x.shape[0]!, isReader ? whole : undefined);
     return whole;

@@ -27,7 +27,8 @@ export interface StepRequest {
 }
 
 export interface StepResult {
-  readonly logits: Float32Array; // [logitRows.length, vocab_size]
+  /** [logitRows.length, vocab_size]; of a team good until the next step. */
+  readonly logits: Float32Array;
   readonly hidden: Float32Array; // [hiddenRows.length, hidden_size], after the final norm
   readonly trace: readonly [name: string, tensor: TraceTensor][];
 }
@@ -51,15 +52,27 @@ export class LocalExecutor implements Executor {
   readonly #config: ModelConfig;
   readonly #weights: Qwen3Weights;
   readonly #rope: RopeTable;
+  readonly #results: Float32Array | undefined;
 
-  /** @param pages how many pages of the cache there will be at most, where it is known */
-  constructor(backend: Backend, config: ModelConfig, weights: Qwen3Weights, type: KvType, pages?: number) {
+  /**
+   * @param pages how many pages of the cache there will be at most, where it is known
+   * @param results memory for logits, anew at each step: a new array of half a megabyte for every token has the collector at work all the time
+   */
+  constructor(
+    backend: Backend,
+    config: ModelConfig,
+    weights: Qwen3Weights,
+    type: KvType,
+    pages?: number,
+    results?: Float32Array,
+  ) {
     const { num_hidden_layers: layers, num_key_value_heads: kvHeads, head_dim: headDim } = config;
     this.store = backend.createKvStore({ layers, kvHeads, headDim, type }, pages);
     this.backend = backend;
     this.#config = config;
     this.#weights = weights;
     this.#rope = ropeTable(config.rope, headDim);
+    this.#results = results;
   }
 
   get description(): string {
@@ -75,6 +88,8 @@ export class LocalExecutor implements Executor {
     const recorder = trace ? new TraceRecorder(b) : undefined;
     const { vocab_size } = this.#config;
     const oneBlock = logitRows.length <= LOGIT_ROWS;
+    const size = logitRows.length * vocab_size;
+    const into = oneBlock && this.#results && size <= this.#results.length ? this.#results.subarray(0, size) : undefined;
     const result: { logits: Float32Array; hidden: Float32Array } = {
       logits: allocate(oneBlock ? 0 : logitRows.length, vocab_size),
       hidden: new Float32Array(),
@@ -100,10 +115,14 @@ export class LocalExecutor implements Executor {
           const rows = b.rows(hidden, logitRows.subarray(at, at + LOGIT_ROWS));
           const block = logits(this.#weights, rows, step);
           reads.push(
-            this.#read(block, (values) => {
-              if (oneBlock) result.logits = values;
-              else result.logits.set(values, at * vocab_size);
-            }),
+            this.#read(
+              block,
+              (values) => {
+                if (oneBlock) result.logits = values;
+                else result.logits.set(values, at * vocab_size);
+              },
+              into,
+            ),
           );
           return undefined;
         });
@@ -117,8 +136,8 @@ export class LocalExecutor implements Executor {
     this.backend.close();
   }
 
-  async #read(tensor: Tensor, take: (values: Float32Array) => void): Promise<void> {
-    take(await this.backend.read(tensor));
+  async #read(tensor: Tensor, take: (values: Float32Array) => void, into?: Float32Array): Promise<void> {
+    take(await this.backend.read(tensor, into));
   }
 }
 

@@ -61,7 +61,7 @@ export class TeamMember {
         const result = await executor.step(request.step);
         if (this.#link!.index > 0) return {};
         const arrays = [result.logits, result.hidden, ...result.trace.map(([, { data }]) => data)];
-        return { value: result, transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer) };
+        return { value: result, transfer: arrays.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer) };
       }
       case "copyPage":
         store.copyPage(request.from, request.to);
@@ -84,7 +84,8 @@ export class TeamMember {
     const backend = new ShardedBackend(inner, this.#link);
     const tensors = new Map(checkpoint.tensors.map((tensor) => [tensor.name, this.#asking(tensor)]));
     const loaded = await loadWeights(backend, { ...checkpoint, tensors }, weights);
-    this.#executor = new LocalExecutor(backend, checkpoint.config, loaded, request.kvCache, request.mostPages);
+    const results = new Float32Array(request.results);
+    this.#executor = new LocalExecutor(backend, checkpoint.config, loaded, request.kvCache, request.mostPages, results);
     return this.#executor.description;
   }
 

@@ -18,6 +18,8 @@ export interface OpenRequest {
   /** `SharedLink.memory()`, and whether there is a processor for each thread. */
   readonly memory: SharedArrayBuffer;
   readonly patient: boolean;
+  /** Where all threads put logits, and the caller reads them. */
+  readonly results: SharedArrayBuffer;
   /** What computes: the kernels, or left out the reference backend. */
   readonly kernels?: ChosenKernels | undefined;
   /** Limits of the thread's memories, and what is going to be put into them. */

@@ -10,6 +10,9 @@ import type { StartThread } from "./threads.ts";
 
 type ForEveryThread = Pick<OpenRequest, "count" | "patient" | "kernels" | "limits" | "planned" | "kvCache" | "mostPages">;
 
+/** Rows of logits that the threads' common memory has room for; those of more are sent. */
+const RESULT_ROWS = 16;
+
 export interface TeamOptions extends ForEveryThread, LoadOptions {
   readonly start: StartThread;
 }
@@ -18,9 +21,11 @@ export class TeamExecutor implements Executor {
   readonly description: string;
   readonly store: TeamKvStore;
   readonly #threads: TeamThreads;
+  readonly #resultBytes: number;
 
-  private constructor(threads: TeamThreads, description: string, store: TeamKvStore) {
+  private constructor(threads: TeamThreads, description: string, store: TeamKvStore, resultBytes: number) {
     this.#threads = threads;
+    this.#resultBytes = resultBytes;
     this.description = description;
     this.store = store;
   }
@@ -38,13 +43,14 @@ export class TeamExecutor implements Executor {
         threads.tell(index, { kind: "rows", id, error: reportOf(error) });
       }
     });
+    const results = new SharedArrayBuffer(4 * RESULT_ROWS * checkpoint.config.vocab_size);
     const abort = () => void threads.close();
     signal?.addEventListener("abort", abort);
     try {
-      const description = await threads.ask<string>((index) => openRequest(checkpoint, options, threads.memory, index));
+      const description = await threads.ask<string>((index) => openRequest(checkpoint, options, threads.memory, results, index));
       const { num_hidden_layers: layers, num_key_value_heads: kvHeads, head_dim: headDim } = checkpoint.config;
       const store = new TeamKvStore(threads, { layers, kvHeads, headDim, type: kvCache });
-      return new TeamExecutor(threads, description, store);
+      return new TeamExecutor(threads, description, store, results.byteLength);
     } catch (error) {
       await threads.close();
       signal?.throwIfAborted();
@@ -55,7 +61,8 @@ export class TeamExecutor implements Executor {
   }
 
   get bytesInUse(): number {
-    return this.#threads.bytesInUse;
+    const { bytesInUse } = this.#threads;
+    return bytesInUse > 0 ? bytesInUse + this.#resultBytes : 0;
   }
 
   step(step: StepRequest): Promise<StepResult> {
@@ -68,7 +75,13 @@ export class TeamExecutor implements Executor {
   }
 }
 
-function openRequest(checkpoint: Checkpoint, options: TeamOptions, memory: SharedArrayBuffer, index: number): OpenRequest {
+function openRequest(
+  checkpoint: Checkpoint,
+  options: TeamOptions,
+  memory: SharedArrayBuffer,
+  results: SharedArrayBuffer,
+  index: number,
+): OpenRequest {
   const { count, patient, kernels, limits, planned, kvCache, mostPages, weights, activations } = options;
   const { name, config, tensorBytes } = checkpoint;
   const tensors = Array.from(checkpoint.tensors.values(), ({ name, encoding, shape, byteLength }) => ({
@@ -79,7 +92,7 @@ function openRequest(checkpoint: Checkpoint, options: TeamOptions, memory: Share
   }));
   return {
     kind: "open",
-    ...{ index, count, memory, patient, kernels, limits, planned, kvCache, mostPages },
+    ...{ index, count, memory, results, patient, kernels, limits, planned, kvCache, mostPages },
     checkpoint: { name, config, tensorBytes, tensors },
     weights: { weights, activations },
   };

@@ -19,6 +19,12 @@ const REAL: readonly Extents[] = [
   { rows: 66, cols: 3072, tokens: 1 },
 ];
 
+/** More columns than lie together in memory (PART_COLUMNS), with a short last group, for the kernels of few and of many tokens. */
+const PARTED: readonly Extents[] = [
+  { rows: 11, cols: 2950, tokens: 7 },
+  { rows: 9, cols: 2603, tokens: 21 },
+];
+
 function matmulCase(format: MatrixFormat, { rows, cols, tokens }: Extents, kind: Kind, seed: number): ConformanceCase {
   return {
     name: `matmul ${describeFormat(format)} [${rows}, ${cols}], ${tokens} tokens, ${kind}`,
@@ -72,7 +78,8 @@ export function* productCases(): Generator<ConformanceCase> {
       yield matmulCase(format, { rows: 1 + (other % 21), cols: 1 + ((size * 37) % 131), tokens: size }, kind, seed++);
       yield embedCase(format, few, size, kind, seed++);
     }
-    for (const extents of REAL) yield matmulCase(format, extents, "plain", seed++);
+    for (const extents of [...REAL, ...PARTED]) yield matmulCase(format, extents, "plain", seed++);
     yield embedCase(format, 3, 2560, "plain", seed++);
+    yield embedCase(format, 2, 2950, "plain", seed++);
   }
 }

@@ -102,8 +102,12 @@ export class WasmBackend implements HostBackend {
     return new ArenaTensor([...shape], this.#tensor(x).storage);
   }
 
-  async read(x: Tensor): Promise<Float32Array> {
-    return this.#memory.floats(this.#at(x), check.sizeOf(x.shape)).slice();
+  async read(x: Tensor, into?: Float32Array): Promise<Float32Array> {
+    const values = this.values(x);
+    if (!into) return values.slice();
+    check.requireRoom(x, into);
+    into.set(values);
+    return into;
   }
 
   embed(table: Matrix, ids: Int32Array): Tensor {
