@@ -58,6 +58,20 @@ async function bitsOf(location: string, options: ModelOptions): Promise<{ bits: 
   }
 }
 
+test("logits of more rows than the threads' common memory has room for come whole", async () => {
+  const rows = 40; // of one step
+  const [one, two] = await Promise.all(
+    [1, 2].map(async (threads) => {
+      const model = await Qwen3.fromPretrained(golden, { maxModelLen: 128, maxBatchedTokens: rows, threads });
+      const { logits } = await model.forward(ids.slice(0, rows), { logits: "all" });
+      await model.close();
+      return logits!;
+    }),
+  );
+  assert.ok(one!.some((value) => value !== 0));
+  assert.ok(Buffer.from(one!.buffer).equals(Buffer.from(two!.slice().buffer)));
+});
+
 const CONFIGURATIONS: readonly (readonly [checkpoint: string, options: ModelOptions, threads: readonly number[]])[] = [
   ["gqa-bf16", { kvCache: "f16" }, [2, 3, 4]],
   ["gqa-bf16", { kvCache: "int8", weights: "int8" }, [2, 4]],
