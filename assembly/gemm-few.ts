@@ -3,9 +3,9 @@
  * tiles are made in registers. Operands are those of gemm.ts, but for `codes`.
  */
 import { kept } from "./kept";
-import { addDots, codeBytes, isWide, NARROW_COLUMNS, rowSums } from "./quantized-dots";
+import { addDots, codeBytes, isWide, NARROW_COLUMNS } from "./quantized-dots";
 import { isInt8 } from "./quantized-panel";
-import { addTo, addWideTo, addWideWithMinimum, addWithMinimum, widen } from "./quantized-sums";
+import { addTile, addWideTile, widenTile } from "./quantized-sums";
 
 /** Four tokens, but not of Masked; for Narrow, groups of at most 32 columns. */
 export function timesBlock4<W, P>(
@@ -103,27 +103,13 @@ export function timesBlock4<W, P>(
         b3 = addDots<P>(b3, u, c);
       }
     }
-    const top = v128.load(scale);
-    const bottom = v128.load(scale, 16);
-    if (minimum) {
-      const low = v128.load(minimum);
-      const lowBottom = v128.load(minimum, 16);
-      addWithMinimum(y, rowSums<P>(a0, ones), rowSums<P>(b0, ones), info, info + 16, top, bottom, low, lowBottom);
-      addWithMinimum(y1, rowSums<P>(a1, ones), rowSums<P>(b1, ones), info + 4, info + 20, top, bottom, low, lowBottom);
-      addWithMinimum(y2, rowSums<P>(a2, ones), rowSums<P>(b2, ones), info + 8, info + 24, top, bottom, low, lowBottom);
-      addWithMinimum(y3, rowSums<P>(a3, ones), rowSums<P>(b3, ones), info + 12, info + 28, top, bottom, low, lowBottom);
-      minimum += 32;
-    } else {
-      addTo(y, rowSums<P>(a0, ones), rowSums<P>(b0, ones), info, top, bottom);
-      addTo(y1, rowSums<P>(a1, ones), rowSums<P>(b1, ones), info + 4, top, bottom);
-      addTo(y2, rowSums<P>(a2, ones), rowSums<P>(b2, ones), info + 8, top, bottom);
-      addTo(y3, rowSums<P>(a3, ones), rowSums<P>(b3, ones), info + 12, top, bottom);
-    }
+    addTile<P>(y, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+    if (minimum) minimum += 32;
   }
 }
 
 /** Four tokens and int4, for Narrow with groups of more than 32 columns: every 32 columns the sums are widened. @param wide scratch as in gemm.ts */
-export function timesBlock4InParts<P>(
+export function timesBlock4Widening<P>(
   x: usize, infos: usize, codes: usize, scales: usize, minimums: usize, y: usize, yBytes: usize, groups: i32, group: i32, wide: usize,
 ): void {
   const low = kept(0x0f0f0f0f, groups);
@@ -179,31 +165,12 @@ export function timesBlock4InParts<P>(
         a3 = addDots<P>(a3, t, c);
         b3 = addDots<P>(b3, u, c);
       }
-      if (k < group) {
-        const first = k == NARROW_COLUMNS;
-        widen<P>(wide, a0, b0, ones, first);
-        widen<P>(wide + 32, a1, b1, ones, first);
-        widen<P>(wide + 64, a2, b2, ones, first);
-        widen<P>(wide + 96, a3, b3, ones, first);
-        continue;
+      if (k == group) {
+        addWideTile<P>(y, y1, y2, y3, wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+        break;
       }
-      const top = v128.load(scale);
-      const bottom = v128.load(scale, 16);
-      if (minimum) {
-        const low = v128.load(minimum);
-        const lowBottom = v128.load(minimum, 16);
-        addWideWithMinimum<P>(y, wide, a0, b0, ones, info, info + 16, top, bottom, low, lowBottom);
-        addWideWithMinimum<P>(y1, wide + 32, a1, b1, ones, info + 4, info + 20, top, bottom, low, lowBottom);
-        addWideWithMinimum<P>(y2, wide + 64, a2, b2, ones, info + 8, info + 24, top, bottom, low, lowBottom);
-        addWideWithMinimum<P>(y3, wide + 96, a3, b3, ones, info + 12, info + 28, top, bottom, low, lowBottom);
-        minimum += 32;
-      } else {
-        addWideTo<P>(y, wide, a0, b0, ones, info + 32, info, top, bottom);
-        addWideTo<P>(y1, wide + 32, a1, b1, ones, info + 36, info + 4, top, bottom);
-        addWideTo<P>(y2, wide + 64, a2, b2, ones, info + 40, info + 8, top, bottom);
-        addWideTo<P>(y3, wide + 96, a3, b3, ones, info + 44, info + 12, top, bottom);
-      }
-      break;
+      widenTile<P>(wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, k == NARROW_COLUMNS);
     }
+    if (minimum) minimum += 32;
   }
 }

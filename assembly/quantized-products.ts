@@ -12,8 +12,8 @@
  * Many tokens meet panels: some blocks at a time, `PANEL_COLUMNS` columns at a time, a block's codes are unpacked once and stay in the
  * nearest cache while the tokens' codes come from the next one. Few tokens, and those that fill no lanes, read blocks as they lie.
  */
-import { timesPanel4, timesPanel4InParts } from "./gemm";
-import { timesBlock4, timesBlock4InParts } from "./gemm-few";
+import { timesPanel4, timesPanel4Widening } from "./gemm";
+import { timesBlock4, timesBlock4Widening } from "./gemm-few";
 import { timesBlock } from "./gemv";
 import { INFO_BYTES } from "./quantize";
 import { codeBytes, isMasked, isNarrow, isWide, LANES, Masked, Narrow, NARROW_COLUMNS, RELAXED, Unsigned, Wide } from "./quantized-dots";
@@ -122,7 +122,7 @@ function timesPart<W, P>(
         let yt = full ? y + (<usize>b << 5) : tail;
         const yStride: usize = full ? yBytes : 32;
         for (let t = 0; t < together; t += LANES) {
-          if (isNarrow<P>() && group > NARROW_COLUMNS) timesPanel4InParts<P>(x, info, panel, s, m, yt, yStride, count, group, wide);
+          if (isNarrow<P>() && group > NARROW_COLUMNS) timesPanel4Widening<P>(x, info, panel, s, m, yt, yStride, count, group, wide);
           else timesPanel4<P>(x, info, panel, s, m, yt, yStride, count, group);
           x += <usize>LANES * xBytes;
           info += <usize>LANES * infoBytes;
@@ -143,7 +143,7 @@ function timesPart<W, P>(
         let info = infos + <usize>t * infoBytes + <usize>(begin * LANES) * INFO_BYTES;
         let yt = (full ? y + (<usize>b << 5) : tail) + <usize>t * yStride;
         for (; t < together; t += LANES) {
-          if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock4InParts<P>(x, info, weights, s, m, yt, yStride, groups, group, wide);
+          if (isNarrow<P>() && group > NARROW_COLUMNS) timesBlock4Widening<P>(x, info, weights, s, m, yt, yStride, groups, group, wide);
           else if (!isMasked<P>()) timesBlock4<W, P>(x, info, weights, s, m, yt, yStride, groups, group);
           x += <usize>LANES * xBytes;
           info += <usize>LANES * infoBytes;

@@ -163,11 +163,9 @@ function longContext(model: Model): Line[] {
   const figure = (part: "promptSeconds" | "decodeSeconds", count: "promptTokens" | "decodeTokens") =>
     medianOf(outcome, ({ context }) => context && rate(context[count], [context.run], part));
   const long = figure("decodeSeconds", "decodeTokens");
-  const added = [
-    medianOf(outcome, ({ context }) => context && typical({ runs: [context.run] })),
-    medianOf(outcomeOf(model, "main"), typical),
-  ];
-  const addedSeconds = added[0] && added[1] && 1 / added[0] - 1 / added[1];
+  const behindLong = medianOf(outcome, ({ context }) => context && typical({ runs: [context.run] }));
+  const behindShort = medianOf(outcomeOf(model, "main"), typical);
+  const addedSeconds = behindLong && behindShort && 1 / behindLong - 1 / behindShort;
   const addedBytes = cost.bytesPerToken(tokens) - cost.bytesPerToken(behind(job));
   return [
     { work: `prefill of ${tokens}, tokens/s`, ours: figure("promptSeconds", "promptTokens") },

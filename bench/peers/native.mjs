@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { promptIds } from "../model/prompt.ts";
+import { median } from "../model/result.ts";
 import { nativeEngine } from "./native-engine.mjs";
 
 const count = (value) => ({ type: "string", default: String(value) });
@@ -30,7 +31,6 @@ const { values, positionals } = parseArgs({
 });
 const [threads, promptTokens, decodeTokens, repeats] = [values.threads, values.prompt, values.decode, values.repeats].map(Number);
 const seconds = () => performance.now() / 1000;
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 const builds = "@node-llama-cpp/linux-x64";
 if (values["without-amx"] || values.avx2) {

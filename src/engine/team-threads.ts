@@ -26,7 +26,9 @@ interface Round {
 }
 
 export class TeamThreads {
+  /** What the threads have in common: for their barriers, and where they put results. */
   readonly memory = SharedLink.memory();
+  readonly results: SharedArrayBuffer;
   readonly count: number;
   readonly #threads: Thread[] = [];
   /** Which threads have ever said something: those are known to run. */
@@ -38,7 +40,8 @@ export class TeamThreads {
   #ended: Qwen3Error | undefined;
 
   /** @param serve answers a thread that asks for rows of the checkpoint */
-  constructor(start: StartThread, count: number, serve: (request: RowsRequest, index: number) => void) {
+  constructor(start: StartThread, count: number, resultBytes: number, serve: (request: RowsRequest, index: number) => void) {
+    this.results = new SharedArrayBuffer(resultBytes);
     this.#serve = serve;
     this.#bytesInUse = Array.from({ length: count }, () => 0);
     this.count = count;
@@ -53,7 +56,8 @@ export class TeamThreads {
   }
 
   get bytesInUse(): number {
-    return this.#bytesInUse.reduce((sum, bytes) => sum + bytes, this.#ended ? 0 : this.memory.byteLength);
+    if (this.#ended) return 0;
+    return this.#bytesInUse.reduce((sum, bytes) => sum + bytes, this.memory.byteLength + this.results.byteLength);
   }
 
   /**

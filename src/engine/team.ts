@@ -21,11 +21,9 @@ export class TeamExecutor implements Executor {
   readonly description: string;
   readonly store: TeamKvStore;
   readonly #threads: TeamThreads;
-  readonly #resultBytes: number;
 
-  private constructor(threads: TeamThreads, description: string, store: TeamKvStore, resultBytes: number) {
+  private constructor(threads: TeamThreads, description: string, store: TeamKvStore) {
     this.#threads = threads;
-    this.#resultBytes = resultBytes;
     this.description = description;
     this.store = store;
   }
@@ -35,7 +33,8 @@ export class TeamExecutor implements Executor {
     const { count, start, signal, kvCache } = options;
     signal?.throwIfAborted();
     const weights = new ServedWeights(checkpoint, options);
-    const threads: TeamThreads = new TeamThreads(start, count, async ({ id, ...wanted }, index) => {
+    const resultBytes = 4 * RESULT_ROWS * checkpoint.config.vocab_size;
+    const threads: TeamThreads = new TeamThreads(start, count, resultBytes, async ({ id, ...wanted }, index) => {
       try {
         const bytes = await weights.rows(wanted, index);
         threads.tell(index, { kind: "rows", id, bytes }, [bytes.buffer as ArrayBuffer]);
@@ -43,14 +42,13 @@ export class TeamExecutor implements Executor {
         threads.tell(index, { kind: "rows", id, error: reportOf(error) });
       }
     });
-    const results = new SharedArrayBuffer(4 * RESULT_ROWS * checkpoint.config.vocab_size);
     const abort = () => void threads.close();
     signal?.addEventListener("abort", abort);
     try {
-      const description = await threads.ask<string>((index) => openRequest(checkpoint, options, threads.memory, results, index));
+      const description = await threads.ask<string>((index) => openRequest(checkpoint, options, threads, index));
       const { num_hidden_layers: layers, num_key_value_heads: kvHeads, head_dim: headDim } = checkpoint.config;
       const store = new TeamKvStore(threads, { layers, kvHeads, headDim, type: kvCache });
-      return new TeamExecutor(threads, description, store, results.byteLength);
+      return new TeamExecutor(threads, description, store);
     } catch (error) {
       await threads.close();
       signal?.throwIfAborted();
@@ -61,8 +59,7 @@ export class TeamExecutor implements Executor {
   }
 
   get bytesInUse(): number {
-    const { bytesInUse } = this.#threads;
-    return bytesInUse > 0 ? bytesInUse + this.#resultBytes : 0;
+    return this.#threads.bytesInUse;
   }
 
   step(step: StepRequest): Promise<StepResult> {
@@ -75,13 +72,7 @@ export class TeamExecutor implements Executor {
   }
 }
 
-function openRequest(
-  checkpoint: Checkpoint,
-  options: TeamOptions,
-  memory: SharedArrayBuffer,
-  results: SharedArrayBuffer,
-  index: number,
-): OpenRequest {
+function openRequest(checkpoint: Checkpoint, options: TeamOptions, { memory, results }: TeamThreads, index: number): OpenRequest {
   const { count, patient, kernels, limits, planned, kvCache, mostPages, weights, activations } = options;
   const { name, config, tensorBytes } = checkpoint;
   const tensors = Array.from(checkpoint.tensors.values(), ({ name, encoding, shape, byteLength }) => ({
