@@ -45,22 +45,22 @@ const TILES_TOGETHER: i32 = 32;
 
 /** With codes in 8 bits and relaxed dots (attention-int8-dots.ts). */
 export function attentionInt8Relaxed(
-  q: usize, out: usize, pages: usize, layerBytes: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
+  q: usize, out: usize, pages: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
   headDim: i32, scale: f32, scratch: usize,
 ): void {
-  if (ASC_FEATURE_RELAXED_SIMD) attend<u8>(q, out, pages, layerBytes, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
+  if (ASC_FEATURE_RELAXED_SIMD) attend<u8>(q, out, pages, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
 }
 
 /** With codes in 16 bits. */
 export function attentionInt8(
-  q: usize, out: usize, pages: usize, layerBytes: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
+  q: usize, out: usize, pages: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
   headDim: i32, scale: f32, scratch: usize,
 ): void {
-  attend<i16>(q, out, pages, layerBytes, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
+  attend<i16>(q, out, pages, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
 }
 
 function attend<T>(
-  q: usize, out: usize, pages: usize, layerBytes: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
+  q: usize, out: usize, pages: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
   headDim: i32, scale: f32, scratch: usize,
 ): void {
   const fours = (headDim + 3) >> 2;
@@ -82,7 +82,7 @@ function attend<T>(
     }
     for (let block = 0; block < blocks; block++) {
       const base = block * PAGE_SLOTS;
-      let keys = firstKeys(pages, block, layerBytes, from, bytes);
+      let keys = firstKeys(pages, block, from, bytes);
       for (let kvHead = from; kvHead < to; kvHead++, keys += 2 * bytes) {
         const values = keys + bytes;
         const group = headOf(kvHead + 1, heads, kvHeads) - headOf(kvHead, heads, kvHeads);
@@ -118,8 +118,8 @@ function attend<T>(
 }
 
 /** The keys of KV head `kvHead` in the page of a block. */
-@inline function firstKeys(pages: usize, block: i32, layerBytes: usize, kvHead: i32, bytes: usize): usize {
-  return <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>(2 * kvHead) * bytes;
+@inline function firstKeys(pages: usize, block: i32, kvHead: i32, bytes: usize): usize {
+  return <usize>load<u32>(pages + (<usize>block << 2)) + <usize>(2 * kvHead) * bytes;
 }
 
 /** The first query head of a KV head: head h belongs to KV head floor(h * kvHeads / heads). */

@@ -19,7 +19,7 @@ import { PAGE_SLOTS } from "./kv";
 const ROW: usize = PAGE_SLOTS << 2;
 
 export function attention(
-  q: usize, out: usize, pages: usize, layerBytes: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
+  q: usize, out: usize, pages: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
   headDim: i32, valueBytes: i32, scale: f32, scratch: usize,
 ): void {
   const headBytes = <usize>PAGE_SLOTS * headDim * valueBytes;
@@ -36,7 +36,7 @@ export function attention(
       const base = block * PAGE_SLOTS;
       const first = max(start - base, 0); // slots of this block that exist for the last token
       const last = min(slot + tokens - base, PAGE_SLOTS);
-      let keys = <usize>load<u32>(pages + (<usize>block << 2)) + layerBytes + <usize>(2 * kvHead) * headBytes;
+      let keys = <usize>load<u32>(pages + (<usize>block << 2)) + <usize>(2 * kvHead) * headBytes;
       let values = keys + headBytes;
       if (valueBytes == 2) {
         const entry = <usize>first * headDim;

@@ -21,14 +21,14 @@ import { inverseOf, largestMagnitude, scaleOf } from "./magnitude";
 
 /** Stores k, v [tokens, kv_heads, head_dim] f32 in slots `slot` and up. */
 export function appendInt8(
-  k: usize, v: usize, pages: usize, layerBytes: usize, slot: i32, tokens: i32, kvHeads: i32, headDim: i32,
+  k: usize, v: usize, pages: usize, slot: i32, tokens: i32, kvHeads: i32, headDim: i32,
 ): void {
   const codes = codeBytes(headDim);
   const bytes = headBytes(headDim);
   let from: usize = 0;
   for (let t = 0; t < tokens; t++) {
     const within = <usize>((slot + t) % PAGE_SLOTS);
-    let keys = <usize>load<u32>(pages + (<usize>((slot + t) / PAGE_SLOTS) << 2)) + layerBytes;
+    let keys = <usize>load<u32>(pages + (<usize>((slot + t) / PAGE_SLOTS) << 2));
     for (let h = 0; h < kvHeads; h++, from += <usize>headDim << 2, keys += 2 * bytes) {
       const values = keys + bytes;
       store<f32>(keys + codes + (within << 2), storeKey(k + from, keys + (within << 2), headDim));

@@ -55,12 +55,11 @@ interface Exports {
   unpackInt8: UnpackRow;
   unpackInt4: UnpackRow;
 
-  /** Slots count from the first position of the first page; `layerBytes` is where the layer begins in each page. */
+  /** pages: the addresses of one layer's pieces of pages; slots count from the first position of the first one. */
   appendKv(
     k: number,
     v: number,
     pages: number,
-    layerBytes: number,
     slot: number,
     tokens: number,
     kvHeads: number,
@@ -68,22 +67,12 @@ interface Exports {
     valueBytes: number,
   ): void;
   /** As `appendKv`, for an int8 cache. */
-  appendInt8(
-    k: number,
-    v: number,
-    pages: number,
-    layerBytes: number,
-    slot: number,
-    tokens: number,
-    kvHeads: number,
-    headDim: number,
-  ): void;
+  appendInt8(k: number, v: number, pages: number, slot: number, tokens: number, kvHeads: number, headDim: number): void;
   /** scratch: `attentionScratchBytes`. */
   attention(
     q: number,
     out: number,
     pages: number,
-    layerBytes: number,
     start: number,
     slot: number,
     tokens: number,
@@ -182,7 +171,6 @@ export type Int8Attention = (
   q: number,
   out: number,
   pages: number,
-  layerBytes: number,
   start: number,
   slot: number,
   tokens: number,

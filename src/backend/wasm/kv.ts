@@ -2,7 +2,8 @@
  * Keys and values in wasm memory, and the two operations on them: which addresses the kernels of kv.ts and attention.ts get.
  *
  * What one layer keeps of all pages lies in one memory, so that its attention runs there. Layers are shared out among the memories
- * when the store is made, by the number of pages that are planned; a page is a piece in each of those memories.
+ * when the store is made, by the number of pages that are planned. Each memory is taken by slabs of several pages, and in a slab a
+ * layer's pieces of consecutive pages follow each other: attention reads them as one stream, where every jump costs microseconds.
  */
 import { type KvShape, type KvStore, kvPageBytes, PAGE_TOKENS, type Segment } from "../backend.ts";
 import * as check from "../shapes.ts";
@@ -11,45 +12,53 @@ import type { WasmInstances } from "./instances.ts";
 import { attentionScratchBytes, int8AttentionScratchBytes } from "./kernels.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
 
-/** Layers `firstLayer` and up, of every page. */
+/** Pages of a slab: 1,024 positions. */
+const SLAB_PAGES = 32;
+
+/** Layers `firstLayer` to `firstLayer + layers - 1` of every page. */
 interface KvPart {
   readonly instance: WasmInstance;
   readonly firstLayer: number;
-  /** What a page takes here. */
-  readonly bytes: number;
+  readonly layers: number;
+  readonly slabs: number[];
   /** By page number. */
-  readonly addresses: number[];
+  readonly places: PagePlace[];
+}
+
+/** Where a page's piece of the first layer of a part lies, and how far on the next layer's is. */
+interface PagePlace {
+  readonly address: number;
+  readonly stride: number;
 }
 
 export class WasmKvStore implements KvStore {
   readonly shape: KvShape;
   readonly instances: WasmInstances;
-  readonly layerBytes: number;
+  /** What a layer keeps of a page. */
+  readonly #pieceBytes: number;
+  readonly #plannedPages: number;
   readonly #parts: KvPart[] = [];
 
   constructor(instances: WasmInstances, shape: KvShape, pages: number) {
     this.instances = instances;
     this.shape = shape;
-    this.layerBytes = kvPageBytes(shape) / shape.layers;
+    this.#pieceBytes = kvPageBytes(shape) / shape.layers;
+    this.#plannedPages = pages;
     let firstLayer = 0;
-    for (const { instance, count } of instances.spread(shape.layers, pages * this.layerBytes)) {
-      this.#parts.push({ instance, firstLayer, bytes: count * this.layerBytes, addresses: [] });
+    for (const { instance, count } of instances.spread(shape.layers, pages * this.#pieceBytes)) {
+      this.#parts.push({ instance, firstLayer, layers: count, slabs: [], places: [] });
       firstLayer += count;
     }
   }
 
   ensure(page: number): void {
-    for (const { instance, bytes, addresses } of this.#parts)
-      while (addresses.length <= page) {
-        const address = instance.place(bytes);
-        if (address === undefined) throw this.instances.full(bytes);
-        addresses.push(address);
-      }
+    for (const part of this.#parts) while (part.places.length <= page) this.#addSlab(part);
   }
 
   copyPage(from: number, to: number): void {
-    for (const { instance, bytes, addresses } of this.#parts)
-      instance.memory.u8.copyWithin(addresses[to]!, addresses[from]!, addresses[from]! + bytes);
+    const targets = this.pieces(to);
+    for (const [i, { memory, address, bytes }] of this.pieces(from).entries())
+      memory.u8.copyWithin(targets[i]!.address, address, address + bytes);
   }
 
   async readPage(page: number): Promise<Uint8Array> {
@@ -62,21 +71,50 @@ export class WasmKvStore implements KvStore {
     for (const { memory, address, bytes, at } of this.pieces(page)) memory.u8.set(whole.subarray(at, at + bytes), address);
   }
 
-  /** Where the pieces of a page lie; `at` is where each begins in the page. */
+  /** Where the layers' pieces of a page lie; `at` is where each begins in the page. */
   pieces(page: number): { memory: WasmMemory; address: number; bytes: number; at: number }[] {
-    return this.#parts.map(({ instance: { memory }, firstLayer, bytes, addresses }) => {
-      return { memory, address: addresses[page]!, bytes, at: firstLayer * this.layerBytes };
+    const bytes = this.#pieceBytes;
+    return this.#parts.flatMap(({ instance: { memory }, firstLayer, layers, places }) => {
+      const { address, stride } = places[page]!;
+      return Array.from({ length: layers }, (_, i) => ({
+        memory,
+        address: address + i * stride,
+        bytes,
+        at: (firstLayer + i) * bytes,
+      }));
     });
   }
 
-  /** Which instance attends to `layer`, where in it each of `pages` begins, and where the layer begins in each of those. */
-  layer(layer: number, pages: readonly number[]): { instance: WasmInstance; addresses: number[]; layerBytes: number } {
-    const { instance, firstLayer, addresses } = this.#parts.findLast(({ firstLayer }) => firstLayer <= layer)!;
-    return { instance, addresses: pages.map((page) => addresses[page]!), layerBytes: (layer - firstLayer) * this.layerBytes };
+  /** Which instance attends to `layer`, and where in it the layer's piece of each of `pages` begins. */
+  layer(layer: number, pages: readonly number[]): { instance: WasmInstance; addresses: number[] } {
+    const { instance, firstLayer, places } = this.#parts.findLast(({ firstLayer }) => firstLayer <= layer)!;
+    const addresses = pages.map((page) => {
+      const { address, stride } = places[page]!;
+      return address + (layer - firstLayer) * stride;
+    });
+    return { instance, addresses };
   }
 
   close(): void {
-    for (const { instance, addresses } of this.#parts) for (const address of addresses.splice(0)) instance.release(address);
+    for (const { instance, slabs, places } of this.#parts) {
+      places.length = 0;
+      for (const slab of slabs.splice(0)) instance.release(slab);
+    }
+  }
+
+  /** As many pages as are still planned, or as there are already; fewer where there is no room for those. */
+  #addSlab({ instance, layers, slabs, places }: KvPart): void {
+    const planned = this.#plannedPages - places.length;
+    for (let pages = Math.min(SLAB_PAGES, planned > 0 ? planned : places.length); ; pages = Math.floor(pages / 2)) {
+      const stride = pages * this.#pieceBytes;
+      const slab = instance.place(layers * stride);
+      if (slab !== undefined) {
+        slabs.push(slab);
+        for (let i = 0; i < pages; i++) places.push({ address: slab + i * this.#pieceBytes, stride });
+        return;
+      }
+      if (pages === 1) throw this.instances.full(layers * stride);
+    }
   }
 }
 
@@ -85,7 +123,7 @@ export function appendKv(instances: WasmInstances, segments: readonly Segment[],
   let done = 0;
   for (const segment of segments) {
     const { tokens } = segment;
-    const { instance, kvHeads, headDim, layerBytes, valueBytes, slot, pages } = paged(segment, layer, instances);
+    const { instance, kvHeads, headDim, valueBytes, slot, pages } = paged(segment, layer, instances);
     if (tokens === 0) continue;
     const bytes = tokens * kvHeads * headDim * 4;
     const entries: Span[] = [k, v].map((address) => ({ address: address + done, bytes }));
@@ -95,8 +133,8 @@ export function appendKv(instances: WasmInstances, segments: readonly Segment[],
       instance.memory.u32.set(pages.slice(firstPage), table / 4);
       const slotInTable = slot - firstPage * PAGE_TOKENS;
       const { kernels } = instance;
-      if (valueBytes === 1) kernels.appendInt8(keys!, values!, table, layerBytes, slotInTable, tokens, kvHeads, headDim);
-      else kernels.appendKv(keys!, values!, table, layerBytes, slotInTable, tokens, kvHeads, headDim, valueBytes);
+      if (valueBytes === 1) kernels.appendInt8(keys!, values!, table, slotInTable, tokens, kvHeads, headDim);
+      else kernels.appendKv(keys!, values!, table, slotInTable, tokens, kvHeads, headDim, valueBytes);
     });
     done += bytes;
   }
@@ -117,7 +155,7 @@ export function attention(
   let done = 0;
   for (const segment of segments) {
     const { tokens } = segment;
-    const { instance, kvHeads, headDim, layerBytes, valueBytes, start, slot, pages } = paged(segment, layer, instances);
+    const { instance, kvHeads, headDim, valueBytes, start, slot, pages } = paged(segment, layer, instances);
     if (tokens === 0) continue;
     const bytes = tokens * heads * headDim * 4;
     const [queries, results] = [q, out].map((address) => ({ address: address + done, bytes })) as [Span, Span];
@@ -131,9 +169,8 @@ export function attention(
       instance.memory.u32.set(pages, table / 4);
       const rest = table + tableBytes;
       const k = instance.kernels;
-      if (valueBytes === 1)
-        k.attentionInt8(from!, to, table, layerBytes, start, slot, tokens, heads, kvHeads, headDim, scale, rest);
-      else k.attention(from!, to, table, layerBytes, start, slot, tokens, heads, kvHeads, headDim, valueBytes, scale, rest);
+      if (valueBytes === 1) k.attentionInt8(from!, to, table, start, slot, tokens, heads, kvHeads, headDim, scale, rest);
+      else k.attention(from!, to, table, start, slot, tokens, heads, kvHeads, headDim, valueBytes, scale, rest);
     });
     done += bytes;
   }
@@ -147,6 +184,6 @@ function paged({ store, pages, start: position, length, tokens }: Segment, layer
   const start = position % PAGE_TOKENS;
   const slot = start + length;
   const used = pages.slice(0, Math.ceil((slot + tokens) / PAGE_TOKENS));
-  const { instance, addresses, layerBytes } = store.layer(layer, used);
-  return { instance, kvHeads, headDim, valueBytes, layerBytes, pages: addresses, start, slot };
+  const { instance, addresses } = store.layer(layer, used);
+  return { instance, kvHeads, headDim, valueBytes, pages: addresses, start, slot };
 }

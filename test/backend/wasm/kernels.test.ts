@@ -336,7 +336,7 @@ function* cacheCalls(random: Random, tokens: number): Generator<Call> {
       writes: [2, 3, 4],
       run(k, [key, value, table, first, second], memory) {
         setTable(memory, table!, [first!, second!]);
-        k.appendKv(key!, value!, table!, 0, slot, tokens, kvHeads, headDim, valueBytes);
+        k.appendKv(key!, value!, table!, slot, tokens, kvHeads, headDim, valueBytes);
       },
     };
     yield {
@@ -345,7 +345,7 @@ function* cacheCalls(random: Random, tokens: number): Generator<Call> {
       writes: [1, 2, 5],
       run(k, [query, out, table, first, second, scratch], memory) {
         setTable(memory, table!, [first!, second!]);
-        k.attention(query!, out!, table!, 0, start, slot, tokens, heads, kvHeads, headDim, valueBytes, 0.5, scratch!);
+        k.attention(query!, out!, table!, start, slot, tokens, heads, kvHeads, headDim, valueBytes, 0.5, scratch!);
       },
     };
   }
@@ -356,7 +356,7 @@ function* cacheCalls(random: Random, tokens: number): Generator<Call> {
     writes: [2, 3, 4],
     run(k, [key, value, table, first, second], memory) {
       setTable(memory, table!, [first!, second!]);
-      k.appendInt8(key!, value!, table!, 0, slot, tokens, kvHeads, headDim);
+      k.appendInt8(key!, value!, table!, slot, tokens, kvHeads, headDim);
     },
   };
   for (const kernel of ["attentionInt8", "attentionInt8Relaxed"] as const)
@@ -366,7 +366,7 @@ function* cacheCalls(random: Random, tokens: number): Generator<Call> {
       writes: [1, 2, 5],
       run(k, [query, out, table, first, second, scratch], memory) {
         setTable(memory, table!, [first!, second!]);
-        k[kernel](query!, out!, table!, 0, start, slot, tokens, heads, kvHeads, headDim, 0.5, scratch!);
+        k[kernel](query!, out!, table!, start, slot, tokens, heads, kvHeads, headDim, 0.5, scratch!);
       },
     };
 }
