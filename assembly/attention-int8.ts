@@ -12,7 +12,9 @@
  *             states    [tiles] { maximum, total, scale } of [4 queries] f32
  *             work      for the tile at hand: see below
  */
-import { Four, fourBytes, scoreTile, store16Codes, storeCodes, Two, valueTile } from "./attention-int8-dots";
+import { Four, store16Codes, storeCodes, Two } from "./attention-int8-dots";
+import { fourBytes, scoreTile } from "./attention-int8-scores";
+import { valueTile } from "./attention-int8-values";
 import { exp4, exp4From, storeConstants } from "./exp";
 import { totals } from "./float-dots";
 import { storeRest } from "./floats";
@@ -43,23 +45,25 @@ const WORK_BYTES: usize = 1648;
 /** KV heads are taken together, page by page, while their queries are no more tiles than this: about 100 KiB. */
 const TILES_TOGETHER: i32 = 32;
 
-/** With codes in 8 bits and relaxed dots (attention-int8-dots.ts). */
+/** With codes in 8 bits and relaxed dots by fours (attention-int8-dots.ts). */
 export function attentionInt8Relaxed(
   q: usize, out: usize, pages: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
   headDim: i32, scale: f32, scratch: usize,
 ): void {
-  if (ASC_FEATURE_RELAXED_SIMD) attend<u8>(q, out, pages, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
+  if (ASC_FEATURE_RELAXED_SIMD) attend<u8, u8>(q, out, pages, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
 }
 
-/** With codes in 16 bits. */
+/** With codes of queries in 16 bits; of weights, too, without relaxed SIMD. */
 export function attentionInt8(
   q: usize, out: usize, pages: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
   headDim: i32, scale: f32, scratch: usize,
 ): void {
-  attend<i16>(q, out, pages, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
+  if (ASC_FEATURE_RELAXED_SIMD) attend<i16, i8>(q, out, pages, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
+  else attend<i16, i16>(q, out, pages, start, slot, tokens, heads, kvHeads, headDim, scale, scratch);
 }
 
-function attend<T>(
+/** T: how the queries' codes are held; W: the weights'. */
+function attend<T, W>(
   q: usize, out: usize, pages: usize, start: i32, slot: i32, tokens: i32, heads: i32, kvHeads: i32,
   headDim: i32, scale: f32, scratch: usize,
 ): void {
@@ -95,17 +99,17 @@ function attend<T>(
           if (few) scoreTile<T, Two>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
           else scoreTile<T, Four>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
           const whole = start <= base && slot + tile * ROWS / group >= base + PAGE_SLOTS - 1;
-          if (whole) weigh<T>(state, work, values + codes, 0, queries);
+          if (whole) weigh<W>(state, work, values + codes, 0, queries);
           else {
             for (let row = 0; row < queries; row++) {
               const token = min((tile * ROWS + row) / group, tokens - 1);
               hide(work, row, values + codes, max(start - base, 0), min(slot + token + 1 - base, PAGE_SLOTS));
             }
-            weigh<T>(state, work, work + VISIBLE, SLOT_BYTES, queries);
+            weigh<W>(state, work, work + VISIBLE, SLOT_BYTES, queries);
           }
           const sums = state + STATE_BYTES + <usize>fours * fourBytes<T>();
-          if (few) valueTile<T, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
-          else valueTile<T, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
+          if (few) valueTile<W, Two>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
+          else valueTile<W, Four>(work + WEIGHTS, values, fours, work + RESCALE, work + UNIT, sums);
         }
       }
     }
@@ -194,7 +198,7 @@ function hide(work: usize, row: i32, valueScales: usize, first: i32, end: i32): 
  * @param valueScales of the first query; the next one's are `stride` bytes on
  * @param queries 2 or 4: what is wanted of a tile; numbers of the others are of no consequence
  */
-function weigh<T>(state: usize, work: usize, valueScales: usize, stride: usize, queries: i32): void {
+function weigh<W>(state: usize, work: usize, valueScales: usize, stride: usize, queries: i32): void {
   const scores = work + SCORES;
   const previous = v128.load(state, MAXIMUM);
   let a = largestOf(scores);
@@ -221,15 +225,15 @@ function weigh<T>(state: usize, work: usize, valueScales: usize, stride: usize, 
   const mostCd = i32x4.max_u(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7));
   const most = i32x4.max_u(v128.shuffle<i64>(mostAb, mostCd, 0, 2), v128.shuffle<i64>(mostAb, mostCd, 1, 3));
   const tiny = f32x4.lt(most, f32x4.splat(7.888609052210118e-31)); // 2^-100: such weights count as zeros
-  const inverse = v128.andnot(f32x4.div(f32x4.splat(255), most), tiny);
-  v128.store(work, v128.andnot(f32x4.div(most, f32x4.splat(255)), tiny), UNIT);
-  const bytes: usize = PAGE_SLOTS * sizeof<T>();
+  const inverse = v128.andnot(f32x4.div(f32x4.splat(127), most), tiny);
+  v128.store(work, v128.andnot(f32x4.div(most, f32x4.splat(127)), tiny), UNIT);
+  const bytes: usize = PAGE_SLOTS * sizeof<W>();
   let weights = work + WEIGHTS;
-  encode<T>(scores, f32x4.splat(f32x4.extract_lane(inverse, 0)), weights);
-  encode<T>(scores + SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 1)), weights + bytes);
+  encode<W>(scores, f32x4.splat(f32x4.extract_lane(inverse, 0)), weights);
+  encode<W>(scores + SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 1)), weights + bytes);
   if (queries == 2) return;
-  encode<T>(scores + 2 * SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 2)), weights + 2 * bytes);
-  encode<T>(scores + 3 * SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 3)), weights + 3 * bytes);
+  encode<W>(scores + 2 * SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 2)), weights + 2 * bytes);
+  encode<W>(scores + 3 * SLOT_BYTES, f32x4.splat(f32x4.extract_lane(inverse, 3)), weights + 3 * bytes);
 }
 
 /**
@@ -268,15 +272,15 @@ function exponentials(state: usize, work: usize, valueScales: usize, stride: usi
   }
 }
 
-/** 32 weights as codes 0..255; with a NaN among them as anything, since the unit is NaN. */
-@inline function encode<T>(row: usize, inverse: v128, to: usize): void {
+/** 32 weights as codes 0..127; with a NaN among them as anything, since the unit is NaN. */
+@inline function encode<W>(row: usize, inverse: v128, to: usize): void {
   const round = f32x4.splat(12582912);
-  const byte = i32x4.splat(255);
-  for (let at: usize = 0; at < SLOT_BYTES; at += 64, to += 16 * sizeof<T>()) {
-    const a = v128.and(f32x4.add(f32x4.mul(v128.load(row + at), inverse), round), byte);
-    const b = v128.and(f32x4.add(f32x4.mul(v128.load(row + at, 16), inverse), round), byte);
-    const c = v128.and(f32x4.add(f32x4.mul(v128.load(row + at, 32), inverse), round), byte);
-    const d = v128.and(f32x4.add(f32x4.mul(v128.load(row + at, 48), inverse), round), byte);
-    store16Codes<T>(to, i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+  const code = i32x4.splat(127);
+  for (let at: usize = 0; at < SLOT_BYTES; at += 64, to += 16 * sizeof<W>()) {
+    const a = v128.and(f32x4.add(f32x4.mul(v128.load(row + at), inverse), round), code);
+    const b = v128.and(f32x4.add(f32x4.mul(v128.load(row + at, 16), inverse), round), code);
+    const c = v128.and(f32x4.add(f32x4.mul(v128.load(row + at, 32), inverse), round), code);
+    const d = v128.and(f32x4.add(f32x4.mul(v128.load(row + at, 48), inverse), round), code);
+    store16Codes<W>(to, i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
   }
 }

@@ -14,7 +14,7 @@ import type { Encoding } from "../formats/encoding.ts";
 export { FP8_BLOCK, type QuantizedRows, type ScaleType, SUPER_COLUMNS } from "../core/quantized.ts";
 
 /** Raised whenever a definition changes bits: what was computed before cannot be gone on with. */
-export const ARITHMETIC = 1;
+export const ARITHMETIC = 2;
 
 /** Activations, f32, row-major. `shape` is [tokens, width] or [tokens, heads, head_dim]. */
 export interface Tensor {

@@ -8,7 +8,7 @@
  *   maximum    the largest so far; rescale = exp(previous - maximum)
  *   weight_p   exp(score_p - maximum)
  *   total      total * rescale + ((w0 + w1) + (w2 + w3)), where w_i sums, ascending, the weights of positions i modulo 4
- *   weights    times their value's scale, quantized as a group once more, to 0..255: u = (largest weight_p * value scale) / 255
+ *   weights    times their value's scale, quantized as a group once more, to 0..127: u = (largest weight_p * value scale) / 127
  *   out        out * rescale + f32(sum of weight code * value code) * u
  *
  * and at the end out / total; every step rounded to f32.
@@ -19,8 +19,8 @@ import { quantizeActivations, SMALLEST_SCALED } from "./quantize.ts";
 
 const { fround } = Math;
 
-/** Weights are positive, so they have all 8 bits. */
-const LARGEST_WEIGHT = 255;
+/** Any engine's relaxed dot is exact with codes up to this. */
+const LARGEST_WEIGHT = 127;
 const ROUND = 12582912; // 1.5 * 2^23, as in quantize.ts
 
 /** A page's memory, as codes and as scales. */

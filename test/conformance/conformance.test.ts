@@ -51,11 +51,11 @@ test("several memories: the same bits, and no stray write", async () => {
   const kernels = await chooseKernels({ module: module! });
   const memories: number[] = [];
   const make: MakeBackend = async (watch) => {
-    // Nothing but activations has room in the first memory, and each layer's pages are planned to fill half of one.
+    // Nothing but activations has room in the first memory, and each layer's pages are planned to fill most of a half of one.
     const backend = openWasmBackend(kernels, { instanceBytes: MEMORY_BYTES }, { watch, stepBytes: MEMORY_BYTES });
     const createKvStore = backend.createKvStore.bind(backend);
     backend.createKvStore = (shape) => {
-      const store = createKvStore(shape, Math.floor((MEMORY_BYTES / 2 - 65536) / (kvPageBytes(shape) / shape.layers)));
+      const store = createKvStore(shape, Math.floor((0.45 * MEMORY_BYTES) / (kvPageBytes(shape) / shape.layers)));
       memories.push(backend.instances.all.length);
       return store;
     };

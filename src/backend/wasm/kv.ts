@@ -102,10 +102,10 @@ export class WasmKvStore implements KvStore {
     }
   }
 
-  /** As many pages as are still planned, or as there are already; fewer where there is no room for those. */
+  /** Of the pages that are still planned, or beyond the plan of one; fewer where there is no room for those. */
   #addSlab({ instance, layers, slabs, places }: KvPart): void {
-    const planned = this.#plannedPages - places.length;
-    for (let pages = Math.min(SLAB_PAGES, planned > 0 ? planned : places.length); ; pages = Math.floor(pages / 2)) {
+    const planned = Math.max(1, this.#plannedPages - places.length);
+    for (let pages = Math.min(SLAB_PAGES, planned); ; pages = Math.floor(pages / 2)) {
       const stride = pages * this.#pieceBytes;
       const slab = instance.place(layers * stride);
       if (slab !== undefined) {

@@ -8,6 +8,7 @@ import { ReferenceBackend } from "../../../src/backend/reference.ts";
 import type { WasmBackend } from "../../../src/backend/wasm/backend.ts";
 import { WasmInstances } from "../../../src/backend/wasm/instances.ts";
 import type { Kernels } from "../../../src/backend/wasm/kernels.ts";
+import type { WasmKvStore } from "../../../src/backend/wasm/kv.ts";
 import { WasmMemory } from "../../../src/backend/wasm/memory.ts";
 import { createWasmBackend, type WasmOptions } from "../../../src/backend/wasm/open.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
@@ -149,10 +150,38 @@ for (const type of ["f32", "f16", "int8"] as const)
     assert.equal(await a, await c);
     const inUse = b.bytesInUse;
     store.close();
-    assert.is(inUse - b.bytesInUse, 3 * kvPageBytes(kv), "two pages, and a copy of the second for the fork");
+    assert.is(inUse - b.bytesInUse, 32 * kvPageBytes(kv), "a slab");
     b.close();
     whole.close();
   });
+
+test("a store takes the pages of its plan by slabs, in which a layer's pieces follow each other, and others one by one", async () => {
+  const b = await make({ instanceBytes: 64 * MIB });
+  const [before, pageBytes] = [b.bytesInUse, kvPageBytes(shape)];
+  const store = b.createKvStore(shape, 40) as WasmKvStore;
+  const pagesTaken = (page: number): number => {
+    store.ensure(page);
+    return (b.bytesInUse - before) / pageBytes;
+  };
+  assert.equal([0, 31, 32, 39, 40, 41].map(pagesTaken), [32, 32, 40, 40, 41, 42]);
+  const { addresses } = store.layer(3, [0, 1, 31, 32, 33]);
+  const steps = addresses.map((address) => (address - addresses[0]!) / (pageBytes / shape.layers));
+  assert.equal([steps[1], steps[2], steps[4]! - steps[3]!], [1, 31, 1]);
+  store.close();
+  assert.is(b.bytesInUse, before);
+  b.close();
+});
+
+test("where a slab finds no room, fewer pages may, down to one", async () => {
+  const pageBytes = kvPageBytes(shape);
+  const b = await make({ maximumBytes: MIB }, MIB / 4);
+  const store = b.createKvStore(shape, 1000);
+  const room = Math.floor(b.instances.home.roomBytes / pageBytes);
+  assert.ok(room > 32 && room < 64);
+  store.ensure(room - 1);
+  assert.throws(() => store.ensure(room), fails("MEMORY_FULL", new RegExp(`no room for ${pageBytes} bytes`)));
+  b.close();
+});
 
 /** Bytes that are numbers of every type. */
 function pageOf({ layers, kvHeads, headDim, type }: KvShape, seed: number): Uint8Array {

@@ -1,0 +1,176 @@
+/** Queries with keys of an int8 cache: scores of a tile of 4 queries and a block of 32 slots. */
+import { addFours, addWords, even, odd, Two, unscaled } from "./attention-int8-dots";
+import { kept } from "./kept";
+
+/** Bytes of 4 codes of each of 4 queries. */
+@inline export function fourBytes<T>(): usize {
+  return 16 * sizeof<T>();
+}
+
+/**
+ * scores [4 queries][32 slots] f32 = dot * (key scale * query scale), where query scale is [4], the softmax scale included, and codes of
+ * queries are -127..127.
+ *
+ * Eight sums at a time, which depend on nothing but themselves, so that none waits for another.
+ *
+ * @param queries [fours][4 queries][4 dims] codes of type T; as u8 with 128 added
+ */
+export function scoreTile<T, N>(
+  queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize,
+): void {
+  if (sizeof<T>() == 1) scoreBytes<N>(queries, queryScales, keys, keyScales, fours, scores);
+  else if (sizeof<N>() == sizeof<Two>()) scoreTwo(queries, queryScales, keys, keyScales, fours, scores);
+  else scoreFour(queries, queryScales, keys, keyScales, fours, scores);
+}
+
+/** Eight slots of four queries. The dot product of the keys' codes with 128 is taken off again. */
+@inline function scoreBytes<N>(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+  const end = queries + <usize>fours * fourBytes<u8>();
+  const ones = i8x16.splat(1);
+  for (let eight: usize = 0; eight < 128; eight += 32) {
+    let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+    let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+    let aBias = a0, bBias = a0;
+    let key = keys + eight;
+    for (let x = queries; x < end; x += 16, key += 128) {
+      const a = v128.load(key);
+      const b = v128.load(key, 16);
+      let code = v128.load32_splat(x);
+      a0 = addFours(a0, a, code);
+      b0 = addFours(b0, b, code);
+      code = v128.load32_splat(x, 4);
+      a1 = addFours(a1, a, code);
+      b1 = addFours(b1, b, code);
+      if (sizeof<N>() == 4) {
+        code = v128.load32_splat(x, 8);
+        a2 = addFours(a2, a, code);
+        b2 = addFours(b2, b, code);
+        code = v128.load32_splat(x, 12);
+        a3 = addFours(a3, a, code);
+        b3 = addFours(b3, b, code);
+      }
+      aBias = addFours(aBias, a, ones);
+      bBias = addFours(bBias, b, ones);
+    }
+    aBias = i32x4.shl(aBias, 7);
+    bBias = i32x4.shl(bBias, 7);
+    const aScale = v128.load(keyScales + eight);
+    const bScale = v128.load(keyScales + eight, 16);
+    const to = scores + eight;
+    storeScores(to, i32x4.sub(a0, aBias), aScale, i32x4.sub(b0, bBias), bScale, v128.load32_splat(queryScales));
+    storeScores(to + 128, i32x4.sub(a1, aBias), aScale, i32x4.sub(b1, bBias), bScale, v128.load32_splat(queryScales, 4));
+    if (sizeof<N>() == sizeof<Two>()) continue;
+    storeScores(to + 256, i32x4.sub(a2, aBias), aScale, i32x4.sub(b2, bBias), bScale, v128.load32_splat(queryScales, 8));
+    storeScores(to + 384, i32x4.sub(a3, aBias), aScale, i32x4.sub(b3, bBias), bScale, v128.load32_splat(queryScales, 12));
+  }
+}
+
+/** Eight slots of four queries, by words. */
+@inline function scoreFour(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+  const end = queries + <usize>fours * fourBytes<i16>();
+  const high = kept(0xff00ff00, fours);
+  for (let eight: usize = 0; eight < 128; eight += 32) {
+    let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+    let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+    let key = keys + eight;
+    for (let x = queries; x < end; x += 32, key += 128) {
+      const a = v128.load(key);
+      const b = v128.load(key, 16);
+      let aWords = even(a);
+      let bWords = even(b);
+      let code = v128.load32_splat(x);
+      a0 = addWords(a0, aWords, code);
+      b0 = addWords(b0, bWords, code);
+      code = v128.load32_splat(x, 8);
+      a1 = addWords(a1, aWords, code);
+      b1 = addWords(b1, bWords, code);
+      code = v128.load32_splat(x, 16);
+      a2 = addWords(a2, aWords, code);
+      b2 = addWords(b2, bWords, code);
+      code = v128.load32_splat(x, 24);
+      a3 = addWords(a3, aWords, code);
+      b3 = addWords(b3, bWords, code);
+      aWords = odd(a, high);
+      bWords = odd(b, high);
+      code = v128.load32_splat(x, 4);
+      a0 = addWords(a0, aWords, code);
+      b0 = addWords(b0, bWords, code);
+      code = v128.load32_splat(x, 12);
+      a1 = addWords(a1, aWords, code);
+      b1 = addWords(b1, bWords, code);
+      code = v128.load32_splat(x, 20);
+      a2 = addWords(a2, aWords, code);
+      b2 = addWords(b2, bWords, code);
+      code = v128.load32_splat(x, 28);
+      a3 = addWords(a3, aWords, code);
+      b3 = addWords(b3, bWords, code);
+    }
+    const aScale = v128.load(keyScales + eight);
+    const bScale = v128.load(keyScales + eight, 16);
+    const to = scores + eight;
+    storeScores(to, unscaled(a0), aScale, unscaled(b0), bScale, v128.load32_splat(queryScales));
+    storeScores(to + 128, unscaled(a1), aScale, unscaled(b1), bScale, v128.load32_splat(queryScales, 4));
+    storeScores(to + 256, unscaled(a2), aScale, unscaled(b2), bScale, v128.load32_splat(queryScales, 8));
+    storeScores(to + 384, unscaled(a3), aScale, unscaled(b3), bScale, v128.load32_splat(queryScales, 12));
+  }
+}
+
+/** Sixteen slots of two queries, by words: a load of codes serves four vectors of keys. */
+@inline function scoreTwo(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+  const end = queries + <usize>fours * fourBytes<i16>();
+  const high = kept(0xff00ff00, fours);
+  for (let sixteen: usize = 0; sixteen < 128; sixteen += 64) {
+    let a0 = i32x4.splat(0), a1 = a0, b0 = a0, b1 = a0;
+    let c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+    let key = keys + sixteen;
+    let x = queries;
+    do {
+      let first = v128.load32_splat(x);
+      let second = v128.load32_splat(x, 8);
+      let words = even(v128.load(key));
+      a0 = addWords(a0, words, first);
+      a1 = addWords(a1, words, second);
+      words = even(v128.load(key, 16));
+      b0 = addWords(b0, words, first);
+      b1 = addWords(b1, words, second);
+      words = even(v128.load(key, 32));
+      c0 = addWords(c0, words, first);
+      c1 = addWords(c1, words, second);
+      words = even(v128.load(key, 48));
+      d0 = addWords(d0, words, first);
+      d1 = addWords(d1, words, second);
+      first = v128.load32_splat(x, 4);
+      second = v128.load32_splat(x, 12);
+      words = odd(v128.load(key), high);
+      a0 = addWords(a0, words, first);
+      a1 = addWords(a1, words, second);
+      words = odd(v128.load(key, 16), high);
+      b0 = addWords(b0, words, first);
+      b1 = addWords(b1, words, second);
+      words = odd(v128.load(key, 32), high);
+      c0 = addWords(c0, words, first);
+      c1 = addWords(c1, words, second);
+      words = odd(v128.load(key, 48), high);
+      d0 = addWords(d0, words, first);
+      d1 = addWords(d1, words, second);
+      key += 128;
+      x += 32;
+    } while (x < end);
+    const aScale = v128.load(keyScales + sixteen);
+    const bScale = v128.load(keyScales + sixteen, 16);
+    const cScale = v128.load(keyScales + sixteen, 32);
+    const dScale = v128.load(keyScales + sixteen, 48);
+    const to = scores + sixteen;
+    const first = v128.load32_splat(queryScales);
+    const second = v128.load32_splat(queryScales, 4);
+    storeScores(to, unscaled(a0), aScale, unscaled(b0), bScale, first);
+    storeScores(to + 32, unscaled(c0), cScale, unscaled(d0), dScale, first);
+    storeScores(to + 128, unscaled(a1), aScale, unscaled(b1), bScale, second);
+    storeScores(to + 160, unscaled(c1), cScale, unscaled(d1), dScale, second);
+  }
+}
+
+@inline function storeScores(to: usize, a: v128, aScale: v128, b: v128, bScale: v128, scale: v128): void {
+  v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(aScale, scale)));
+  v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(bScale, scale)), 16);
+}
