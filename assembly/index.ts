@@ -9,6 +9,7 @@ export { matmulF8 } from "./f8-products";
 export { matmulBf16, matmulF16, matmulF32, timesPanelF32 } from "./float-products";
 export { appendKv } from "./kv";
 export { appendInt8 } from "./kv-int8";
+export { blockMaxima } from "./maxima";
 export { rmsNorm } from "./norm";
 export { packInt4, packInt8, packScales, unpackInt4, unpackInt8 } from "./pack";
 export { quantizeMasked, quantizeNarrow, quantizeUnsigned, quantizeWide } from "./quantize";

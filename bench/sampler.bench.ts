@@ -4,6 +4,7 @@
  *     npm run bench -- sampler
  */
 import { Bench } from "tinybench";
+import { ReferenceBackend } from "../src/backend/reference.ts";
 import { logprobs } from "../src/sampler/logprobs.ts";
 import { SamplerMemory } from "../src/sampler/memory.ts";
 import { resolveSampling, type SamplingOptions } from "../src/sampler/params.ts";
@@ -38,15 +39,24 @@ const CASES: Readonly<Record<string, SamplingOptions>> = {
   "temperature 1 alone": { temperature: 1, topK: 0, topP: 1, seed: 1 },
 };
 
+/** As the threads hand them on: the largest of every eight. */
+const reference = new ReferenceBackend();
+const maxima = await Promise.all(rows.map((row) => reference.read(reference.blockMaxima(reference.input(row, [1, VOCABULARY])))));
+
 const bench = new Bench({ time: 1000, warmupTime: 300 });
 for (const [name, options] of Object.entries(CASES)) {
   const params = resolveSampling(options, {});
   const memory = new SamplerMemory();
   let position = 2 * HISTORY;
-  bench.add(name, () => {
-    const context = { prompt: history, generated: history, choice: 0, position: position++, memory };
-    sample(rows[position % rows.length]!, params, context);
-  });
+  for (const [kind, known] of [
+    ["", undefined],
+    [", maxima known", maxima],
+  ] as const)
+    bench.add(`${name}${kind}`, () => {
+      const context = { prompt: history, generated: history, choice: 0, position: position++, memory };
+      const row = position % rows.length;
+      sample(rows[row]!, params, { ...context, maxima: known?.[row] });
+    });
 }
 bench.add("log-probabilities of 5", () => {
   logprobs(rows[0]!, 5, 5);

@@ -16,6 +16,9 @@ export { FP8_BLOCK, type QuantizedRows, type ScaleType, SUPER_COLUMNS } from "..
 /** Raised whenever a definition changes bits: what was computed before cannot be gone on with. */
 export const ARITHMETIC = 2;
 
+/** Columns of a block of `Backend.blockMaxima`. */
+export const MAXIMA_COLUMNS = 8;
+
 /** Activations, f32, row-major. `shape` is [tokens, width] or [tokens, heads, head_dim]. */
 export interface Tensor {
   readonly shape: readonly number[];
@@ -162,6 +165,8 @@ export interface Backend {
   /** silu(gate) * up. */
   swiglu(gate: Tensor, up: Tensor): Tensor;
   add(a: Tensor, b: Tensor): Tensor;
+  /** The largest of every `MAXIMA_COLUMNS` columns of x [tokens, width], of what is left at a row's end; NaN where one of them is. */
+  blockMaxima(x: Tensor): Tensor;
   /** Rows `indices` of x [tokens, width]. */
   rows(x: Tensor, indices: Int32Array): Tensor;
 

@@ -9,7 +9,18 @@ import { widen } from "../core/dtype.ts";
 import { expF32 } from "../core/math.ts";
 import { dequantizeFp8 } from "../core/quantized.ts";
 import { type Encoding, isFloat } from "../formats/encoding.ts";
-import type { HostBackend, KvShape, KvStore, Matrix, MatrixFormat, MatrixWriter, Segment, Tensor, Vector } from "./backend.ts";
+import {
+  type HostBackend,
+  type KvShape,
+  type KvStore,
+  MAXIMA_COLUMNS,
+  type Matrix,
+  type MatrixFormat,
+  type MatrixWriter,
+  type Segment,
+  type Tensor,
+  type Vector,
+} from "./backend.ts";
 import { convertingWriter } from "./convert-rows.ts";
 import { appendEntry, attendOne, ReferenceKvStore } from "./reference-attention.ts";
 import {
@@ -217,6 +228,18 @@ export class ReferenceBackend implements HostBackend {
       a.shape,
       data(a).map((value, i) => value + data(b)[i]!),
     ); // storing into the Float32Array rounds
+  }
+
+  blockMaxima(x: Tensor): Tensor {
+    const [rows, blocks] = check.maximaShape(x);
+    const width = check.widthOf(x);
+    const out = tensor([rows, blocks]);
+    for (let block = 0; block < out.data.length; block++) {
+      const at = Math.floor(block / blocks) * width;
+      const first = (block % blocks) * MAXIMA_COLUMNS;
+      out.data[block] = Math.max(...data(x).subarray(at + first, at + Math.min(first + MAXIMA_COLUMNS, width)));
+    }
+    return out;
   }
 
   rows(x: Tensor, indices: Int32Array): Tensor {

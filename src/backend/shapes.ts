@@ -6,6 +6,7 @@ import { layoutOf } from "../formats/decode.ts";
 import { type Encoding, requireEncodable, rowBytes } from "../formats/encoding.ts";
 import {
   type KvShape,
+  MAXIMA_COLUMNS,
   type Matrix,
   type MatrixFormat,
   PAGE_TOKENS,
@@ -56,6 +57,12 @@ export function requireRoom(x: Tensor, into: Float32Array): void {
 export function requireReshape(x: Tensor, shape: readonly number[]): void {
   requireExtents("reshape", shape);
   require(sizeOf(shape) === sizeOf(x.shape), () => `reshape: [${x.shape}] to [${shape}]`);
+}
+
+/** The result's shape. */
+export function maximaShape(x: Tensor): [rows: number, blocks: number] {
+  require(x.shape.length === 2, () => `blockMaxima: x [${x.shape}]; two extents are wanted`);
+  return [x.shape[0]!, Math.ceil(widthOf(x) / MAXIMA_COLUMNS)];
 }
 
 export function requireMatmul(x: Tensor, weight: Matrix): void {

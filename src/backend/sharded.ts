@@ -9,17 +9,18 @@
  * Every thread must make the same calls in the same order. Results are read by the first one.
  */
 import type { Encoding } from "../formats/encoding.ts";
-import type {
-  Backend,
-  HostBackend,
-  KvShape,
-  KvStore,
-  Matrix,
-  MatrixFormat,
-  MatrixWriter,
-  Segment,
-  Tensor,
-  Vector,
+import {
+  type Backend,
+  type HostBackend,
+  type KvShape,
+  type KvStore,
+  MAXIMA_COLUMNS,
+  type Matrix,
+  type MatrixFormat,
+  type MatrixWriter,
+  type Segment,
+  type Tensor,
+  type Vector,
 } from "./backend.ts";
 import { gather, putTogether } from "./gather.ts";
 import { BLOCK_ROWS, ownerOf, partition, scaled } from "./partition.ts";
@@ -202,6 +203,17 @@ export class ShardedBackend implements Backend {
   add(a: Tensor, b: Tensor): Tensor {
     check.requireSameShape("add", a, b);
     return this.#valueByValue(a, b, (left, right) => this.#inner.add(left, right));
+  }
+
+  /** Blocks where they are: what a matrix makes is cut between them. */
+  blockMaxima(x: Tensor): Tensor {
+    const shape = check.maximaShape(x);
+    const whole = sharded(x)
+      .bounds?.slice(0, -1)
+      .some((bound) => bound % MAXIMA_COLUMNS > 0);
+    const { local, bounds } = whole ? this.#whole(x) : sharded(x);
+    const blocks = bounds?.map((bound) => Math.ceil(bound / MAXIMA_COLUMNS));
+    return new ShardedTensor(shape, this.#inner.blockMaxima(local), blocks);
   }
 
   rows(x: Tensor, indices: Int32Array): Tensor {

@@ -5,6 +5,7 @@ import { forbidding, intersection, type LogitMask } from "../sampler/mask.ts";
 import type { SamplerMemory } from "../sampler/memory.ts";
 import { sample } from "../sampler/sampler.ts";
 import type { EngineRequest, FinishReason, SampledToken, SequenceState } from "./engine-request.ts";
+import type { LogitRows } from "./logit-rows.ts";
 import type { PrefixPath } from "./prefix-cache.ts";
 import type { SequenceCache } from "./sequence-cache.ts";
 import { PromptLookup } from "./speculation.ts";
@@ -113,42 +114,39 @@ export class EngineSequence implements SequenceState {
   /**
    * Takes the logits of the last of its tokens that a step has computed, and of the guesses behind them.
    *
-   * @param logits [n + draft.length, vocab], of the last n entries and the guesses; none where nothing was asked for
+   * @param logits n + draft.length rows, of the last n entries and the guesses; none where nothing was asked for
    */
-  read(logits: Float32Array, draft: readonly number[], vocabSize: number): void {
-    const rows = logits.length / vocabSize - draft.length;
+  read(logits: LogitRows, draft: readonly number[]): void {
+    const rows = logits.count - draft.length;
     if (rows <= 0) return;
-    const last = logits.subarray((rows - 1) * vocabSize);
-    if (this.scores) this.#score(logits, rows, vocabSize);
+    if (this.scores) this.#score(logits, rows);
     if (this.pending > 0 || this.finishReason) return;
     if (this.request.maxNewTokens === 0) this.finishReason ??= "length";
-    else this.#answer(last, draft, vocabSize);
+    else this.#answer(logits.slice(rows - 1), draft);
   }
 
   /** Reports the tokens behind the last `rows` entries, as far as they are the prompt's. */
-  #score(logits: Float32Array, rows: number, vocabSize: number): void {
+  #score(logits: LogitRows, rows: number): void {
     const { promptIds, promptLogprobs } = this.request;
     const first = this.cache.length - rows;
     for (let row = 0; row < rows && this.scores && !this.finishReason; row++) {
       const position = first + row + 1;
-      const own = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
       if (position !== this.#scored) continue;
       this.#scored++;
-      promptLogprobs!.onToken(position, logprobs(own, promptIds[position]!, promptLogprobs!.top));
+      promptLogprobs!.onToken(position, logprobs(logits.logits(row), promptIds[position]!, promptLogprobs!.top));
     }
   }
 
-  /** @param logits [1 + draft.length, vocab], of the last known token and of the guesses */
-  #answer(logits: Float32Array, draft: readonly number[], vocabSize: number): void {
+  /** @param logits 1 + draft.length rows, of the last known token and of the guesses */
+  #answer(logits: LogitRows, draft: readonly number[]): void {
     this.draftTokens += draft.length;
     const { generatedIds } = this;
     const first = generatedIds.length;
     let right = 0;
     // A guess that is what the sampler draws makes the next row of logits those of the text as it is.
     do {
-      const at = right * vocabSize;
       // A token that the constraint forced is known before its logits.
-      if (first + right === generatedIds.length) this.#take(logits.subarray(at, at + vocabSize));
+      if (first + right === generatedIds.length) this.#take(logits.logits(right), logits.maxima(right));
     } while (draft[right] === generatedIds[first + right] && ++right && !this.#isEnd(first + right));
     this.acceptedTokens += right;
     this.cache.commit(draft.slice(0, Math.min(right, this.pending - 1)));
@@ -161,24 +159,25 @@ export class EngineSequence implements SequenceState {
   }
 
   /** Samples a token, and adds those that the constraint forces behind it; any may be the last. */
-  #take(raw: Float32Array): void {
+  #take(raw: Float32Array, maxima: Float32Array | undefined): void {
     const { constraint, logprobs: top, logitsProcessor, sampleForced } = this.request;
     const known = !logitsProcessor && !sampleForced;
-    const id = (known ? constraint?.forced : undefined) ?? this.#sample(raw);
+    const id = (known ? constraint?.forced : undefined) ?? this.#sample(raw, maxima);
     this.#push(top === undefined ? { id } : { id, logprobs: logprobs(raw, id, top) });
     if (!constraint || !known || top !== undefined) return;
     for (let next = constraint.forced; next !== undefined && !this.finishReason; next = constraint.forced)
       this.#push({ id: next });
   }
 
-  #sample(raw: Float32Array): number {
+  #sample(raw: Float32Array, maxima: Float32Array | undefined): number {
     const { promptIds, sampling, choice = 0, logitsProcessor } = this.request;
     const generated = this.generatedIds;
     const logits = logitsProcessor ? raw.slice() : raw;
     logitsProcessor?.(logits, generated);
     const position = promptIds.length + generated.length;
     const mask = this.#mask();
-    return sample(logits, sampling, { prompt: promptIds, generated, choice, position, mask, memory: this.#memory });
+    const context = { prompt: promptIds, generated, choice, position, mask, memory: this.#memory };
+    return sample(logits, sampling, logitsProcessor ? context : { ...context, maxima });
   }
 
   #mask(): LogitMask | undefined {

@@ -14,6 +14,7 @@ import type { EngineRequest, SequenceState } from "./engine-request.ts";
 import { EngineSequence } from "./engine-sequence.ts";
 import type { EngineStatistics } from "./engine-statistics.ts";
 import type { Executor } from "./executor.ts";
+import { LogitRows } from "./logit-rows.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Schedule, type ScheduleLimits, type Share } from "./schedule.ts";
 import { SequenceCache } from "./sequence-cache.ts";
@@ -124,13 +125,13 @@ export class Engine {
     if (shares.length === 0) return false;
     const begun = this.#now();
     try {
-      const { logits } = await computeStep(this.#executor, shares);
+      const { logits, maxima } = await computeStep(this.#executor, shares);
       this.#measure(shares, begun);
+      const rows = new LogitRows(logits, maxima, this.#vocabSize);
       let at = 0;
       for (const share of shares) {
-        const own = logits.subarray(at, at + share.logits * this.#vocabSize);
-        at += own.length;
-        this.#read(share, own);
+        this.#read(share, rows.slice(at, at + share.logits));
+        at += share.logits;
       }
     } catch (error) {
       this.#endAll(error);
@@ -149,15 +150,14 @@ export class Engine {
     this.#done.lastStepMs = ms;
   }
 
-  #read({ sequence, ids, draft }: Share, logits: Float32Array): void {
+  #read({ sequence, ids, draft }: Share, rows: LogitRows): void {
     let followers: EngineSequence[] = [];
     this.#attempt(sequence, () => {
       followers = this.#schedule.computed(sequence, ids.slice(0, ids.length - draft.length));
-      sequence.read(logits, draft, this.#vocabSize);
+      sequence.read(rows, draft);
     });
-    const end = logits.length - draft.length * this.#vocabSize; // of what follows the prompt; guesses are the leader's own
-    const last = logits.subarray(end - this.#vocabSize, end);
-    for (const other of followers) this.#attempt(other, () => other.read(last, [], this.#vocabSize));
+    const end = rows.count - draft.length; // of what follows the prompt; guesses are the leader's own
+    for (const other of followers) this.#attempt(other, () => other.read(rows.slice(end - 1, end), []));
   }
 
   /** What reading the logits of one sequence throws ends that one. */

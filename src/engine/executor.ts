@@ -2,7 +2,7 @@
  * What computes steps: the weights, the KV store and the forward pass, behind one asynchronous call. `LocalExecutor` computes where it
  * is called.
  */
-import type { Backend, KvStore, KvType, Segment, Tensor } from "../backend/backend.ts";
+import { type Backend, type KvStore, type KvType, MAXIMA_COLUMNS, type Segment, type Tensor } from "../backend/backend.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { ModelConfig } from "../formats/config.ts";
 import { hiddenStates, logits, type Step } from "../model/qwen3.ts";
@@ -10,6 +10,9 @@ import { type RopeTable, ropeTable } from "../model/rope.ts";
 import { TraceRecorder, type TraceTensor } from "../model/trace.ts";
 import type { Qwen3Weights } from "../model/weights.ts";
 import { LOGIT_ROWS } from "./plan.ts";
+
+/** Of fewer logits no maxima are computed: a sampler is soon through with them. */
+const LEAST_VOCABULARY = 16384;
 
 /** A sequence's share of a step, in the executor's own store. */
 export type StepSegment = Omit<Segment, "store">;
@@ -29,6 +32,8 @@ export interface StepRequest {
 export interface StepResult {
   /** [logitRows.length, vocab_size]; of a team good until the next step. */
   readonly logits: Float32Array;
+  /** `Backend.blockMaxima` of the logits, with which a sampler is faster; of no length where they are not worth it. Good as long. */
+  readonly maxima: Float32Array;
   readonly hidden: Float32Array; // [hiddenRows.length, hidden_size], after the final norm
   readonly trace: readonly [name: string, tensor: TraceTensor][];
 }
@@ -89,9 +94,11 @@ export class LocalExecutor implements Executor {
     const { vocab_size } = this.#config;
     const oneBlock = logitRows.length <= LOGIT_ROWS;
     const size = logitRows.length * vocab_size;
-    const into = oneBlock && this.#results && size <= this.#results.length ? this.#results.subarray(0, size) : undefined;
-    const result: { logits: Float32Array; hidden: Float32Array } = {
+    const sizeOfAll = size + logitRows.length * Math.ceil(vocab_size / MAXIMA_COLUMNS);
+    const room = oneBlock && this.#results && sizeOfAll <= this.#results.length ? this.#results : undefined;
+    const result: { logits: Float32Array; maxima: Float32Array; hidden: Float32Array } = {
       logits: allocate(oneBlock ? 0 : logitRows.length, vocab_size),
+      maxima: new Float32Array(),
       hidden: new Float32Array(),
     };
     const reads: Promise<void>[] = [];
@@ -121,9 +128,11 @@ export class LocalExecutor implements Executor {
                 if (oneBlock) result.logits = values;
                 else result.logits.set(values, at * vocab_size);
               },
-              into,
+              room?.subarray(0, size),
             ),
           );
+          if (oneBlock && vocab_size >= LEAST_VOCABULARY)
+            reads.push(this.#read(b.blockMaxima(block), (values) => (result.maxima = values), room?.subarray(size, sizeOfAll)));
           return undefined;
         });
       return undefined;

@@ -60,7 +60,7 @@ export class TeamMember {
       case "step": {
         const result = await executor.step(request.step);
         if (this.#link!.index > 0) return {};
-        const arrays = [result.logits, result.hidden, ...result.trace.map(([, { data }]) => data)];
+        const arrays = [result.logits, result.maxima, result.hidden, ...result.trace.map(([, { data }]) => data)];
         return { value: result, transfer: arrays.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer) };
       }
       case "copyPage":

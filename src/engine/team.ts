@@ -1,4 +1,5 @@
 /** An executor on several threads: each computes its share of every step in memory of its own, and the caller's thread only waits. */
+import { MAXIMA_COLUMNS } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { LoadOptions } from "../model/weights.ts";
 import type { Executor, StepRequest, StepResult } from "./executor.ts";
@@ -33,7 +34,8 @@ export class TeamExecutor implements Executor {
     const { count, start, signal, kvCache } = options;
     signal?.throwIfAborted();
     const weights = new ServedWeights(checkpoint, options);
-    const resultBytes = 4 * RESULT_ROWS * checkpoint.config.vocab_size;
+    const { vocab_size } = checkpoint.config;
+    const resultBytes = 4 * RESULT_ROWS * (vocab_size + Math.ceil(vocab_size / MAXIMA_COLUMNS));
     const threads: TeamThreads = new TeamThreads(start, count, resultBytes, async ({ id, ...wanted }, index) => {
       try {
         const bytes = await weights.rows(wanted, index);

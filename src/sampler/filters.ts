@@ -27,10 +27,12 @@ export function totalWeight(candidates: Candidates): number {
 /**
  * Ids (ascending) of the k best tokens and of all that equal the k-th; undefined, for all, where k is 0 or the vocabulary is smaller.
  * It looks at logits before the division by the temperature: the quotients, in f64, are in the same order.
+ *
+ * @param bounds see `atLeastKth`
  */
-export function topK(logits: Float32Array, k: number): Int32Array | undefined {
+export function topK(logits: Float32Array, k: number, bounds?: Float32Array): Int32Array | undefined {
   if (k === 0 || k >= logits.length) return undefined;
-  return new Int32Array(atLeastKth(logits, k).filter((id) => logits[id]! > Number.NEGATIVE_INFINITY));
+  return new Int32Array(atLeastKth(logits, k, bounds).filter((id) => logits[id]! > Number.NEGATIVE_INFINITY));
 }
 
 /** The weights of `ids` (all, if undefined) at a temperature above 0. */
@@ -44,8 +46,8 @@ export function weigh(logits: Float32Array, ids: Int32Array | undefined, tempera
 }
 
 /** Temperature 0: the best token alone, of equal ones the lowest id. */
-export function greedy(logits: Float32Array): Candidates {
-  const [id = 0] = atLeastKth(logits, 1);
+export function greedy(logits: Float32Array, bounds?: Float32Array): Candidates {
+  const [id = 0] = atLeastKth(logits, 1, bounds);
   return weigh(logits, Int32Array.of(id), 1);
 }
 

@@ -5,12 +5,13 @@ import { MAX_VOCABULARY } from "./ranking.ts";
  * Refuses logits that no distribution can be made of.
  *
  * @param what what they are, for the message
+ * @param maxima the largest of every few of them, NaN where one is
  * @throws Qwen3Error SAMPLER_LOGITS for NaN or +Infinity anywhere, or -Infinity everywhere
  */
-export function checkLogits(logits: Float32Array, what: string): void {
+export function checkLogits(logits: Float32Array, what: string, maxima: Float32Array = logits): void {
   if (logits.length === 0 || logits.length > MAX_VOCABULARY)
     throw new Qwen3Error("SAMPLER_LOGITS", `${what}: ${logits.length} of them; allowed are 1 to ${MAX_VOCABULARY}`);
-  if (allFinite(logits)) return;
+  if (allFinite(maxima)) return;
   let finite = 0;
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id]!;

@@ -3,26 +3,39 @@
  * result. Logits here are never NaN.
  */
 
+import { MAXIMA_COLUMNS } from "../backend/backend.ts";
+
 /** Ids have to fit into 21 bits beside the 32 of a logit, for both to fit into an f64's 53. */
 export const MAX_VOCABULARY = 2097152;
 
-/** The indices, ascending, of the k-th largest of at least k values and of all that are no smaller. Linear where k is small. */
-export function atLeastKth(values: Float32Array, k: number): number[] {
+/**
+ * The indices, ascending, of the k-th largest of at least k values and of all that are no smaller. Linear where k is small.
+ *
+ * @param bounds of every `MAXIMA_COLUMNS` values one that none of them is above: those need not be looked at where few are large
+ */
+export function atLeastKth(values: Float32Array, k: number, bounds?: Float32Array): number[] {
   // The k largest so far as a heap with the smallest on top: nearly every value fails the one comparison with it.
   const heap = new Float32Array(k).fill(Number.NEGATIVE_INFINITY);
   const indices: number[] = [];
   let threshold = Number.NEGATIVE_INFINITY;
-  for (let first = 0; first < values.length; first += 4) {
-    // Four by four, which takes half of the time; past the end, undefined < threshold is false too.
-    if (values[first]! < threshold && values[first + 1]! < threshold)
-      if (values[first + 2]! < threshold && values[first + 3]! < threshold) continue;
-    const end = Math.min(first + 4, values.length);
+  const take = (first: number, end: number): void => {
     for (let i = first; i < end; i++) {
       if (values[i]! < threshold) continue;
       indices.push(i);
       if (values[i]! > threshold) threshold = replaceTop(heap, values[i]!);
     }
-  }
+  };
+  if (bounds)
+    for (let block = 0, first = 0; block < bounds.length; block++, first += MAXIMA_COLUMNS) {
+      if (bounds[block]! >= threshold) take(first, Math.min(first + MAXIMA_COLUMNS, values.length));
+    }
+  else
+    for (let first = 0; first < values.length; first += 4) {
+      // Four by four, which takes half of the time; past the end, undefined < threshold is false too.
+      if (values[first]! < threshold && values[first + 1]! < threshold)
+        if (values[first + 2]! < threshold && values[first + 3]! < threshold) continue;
+      take(first, Math.min(first + 4, values.length));
+    }
   return indices.filter((i) => values[i]! >= threshold);
 }
 

@@ -21,6 +21,8 @@ export interface SampleContext {
   /** Number of the drawn token in its sequence: with seed and choice it decides the random number, and nothing else does. */
   readonly position: number;
   readonly mask?: LogitMask | undefined;
+  /** The largest of every `MAXIMA_COLUMNS` logits, NaN where one is, to save time (`Backend.blockMaxima`). */
+  readonly maxima?: Float32Array | undefined;
   /** The sequence's, to save time. */
   readonly memory?: SamplerMemory | undefined;
 }
@@ -59,16 +61,18 @@ export function remaining(
   context: SampleContext,
   observe?: ObserveStage,
 ): Candidates {
-  checkLogits(logits, "the model's logits");
+  const { maxima } = context;
+  checkLogits(logits, "the model's logits", maxima);
   const adjusted = adjust(logits, params, context, observe);
+  const bounds = adjusted === logits || onlyLowers(params) ? maxima : undefined;
   const { temperature } = params;
   if (temperature === 0) {
-    const best = greedy(adjusted);
+    const best = greedy(adjusted, bounds);
     requireDistribution(best, adjusted);
     observe?.("temperature", best);
     return best;
   }
-  const ids = topK(adjusted, params.topK);
+  const ids = topK(adjusted, params.topK, bounds);
   const candidates = weigh(adjusted, ids, temperature);
   requireDistribution(candidates, adjusted);
   if (temperature !== 1) observe?.("temperature", weigh(adjusted, undefined, temperature));
@@ -78,6 +82,12 @@ export function remaining(
   const probable = minP(nucleus, params.minP);
   if (probable !== nucleus) observe?.("min_p", probable);
   return probable;
+}
+
+/** Whether no stage that changes logits makes one larger, so that what was the largest of some is a bound of theirs still. */
+function onlyLowers({ repetitionPenalty, frequencyPenalty, presencePenalty, logitBias }: SamplingParams): boolean {
+  const lowered = repetitionPenalty >= 1 && frequencyPenalty >= 0 && presencePenalty >= 0;
+  return lowered && [...logitBias.values()].every((bias) => bias <= 0);
 }
 
 /** The best candidate has the weight 1, unless the stages before made it infinite or left none. */

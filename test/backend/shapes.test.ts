@@ -41,6 +41,7 @@ const cases: readonly Case[] = [
   ["sin unlike cos", /rope: shapes/, (b) => b.rope(zeros(b, 2, 1, 8), zeros(b, 2, 4), zeros(b, 8))],
   ["unlike operands", /add: shapes \[2,3\] and \[3,2\] differ/, (b) => b.add(zeros(b, 2, 3), zeros(b, 3, 2))],
   ["unlike operands", /swiglu: shapes/, (b) => b.swiglu(zeros(b, 2, 3), zeros(b, 6))],
+  ["three extents", /blockMaxima: x \[2,3,4\]/, (b) => b.blockMaxima(zeros(b, 2, 3, 4))],
   ["a row that is not there", /rows: index 2 is outside 0\.\.1/, (b) => b.rows(zeros(b, 2, 3), Int32Array.of(0, 2))],
   ["a token that is not there", /embed: index -1 is outside 0\.\.4/, (b) => b.embed(rows(b, 5, 4), Int32Array.of(-1))],
 

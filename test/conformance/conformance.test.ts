@@ -13,7 +13,7 @@ import { type ConformanceResult, type MakeBackend, runConformance } from "./run-
 /** The largest matrix of the table takes half of it. */
 const MEMORY_BYTES = 2 ** 22 + 2 ** 17;
 const LEAST_CASES = 2000;
-const OPERATIONS = ["matmul", "embed", "rmsNorm", "rope", "add", "swiglu", "rows", "scopes", "attention"];
+const OPERATIONS = ["matmul", "embed", "rmsNorm", "rope", "add", "swiglu", "rows", "blockMaxima", "scopes", "attention"];
 
 async function compiled(build: Build): Promise<WebAssembly.Module | undefined> {
   const bytes = await readFile(new URL(`../../src/wasm/qwen3-${build}.wasm`, import.meta.url));

@@ -37,6 +37,12 @@ export function* elementwiseCases(): Generator<ConformanceCase> {
       const indices = Int32Array.from({ length: r.integer(0, 9) }, () => r.integer(0, count - 1));
       return [b.rows(random(b, r, kind, [count, width]), indices)];
     });
+  const maxima = (count: number, width: number) =>
+    line(`blockMaxima of [${count}, ${width}]`, (kind) => (b, r) => {
+      const odd = [Number.NaN, -0, 0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+      const values = r.floats(count * width, kind).map((value) => (r.integer(0, 30) === 0 ? odd[r.integer(0, 4)]! : value));
+      return [b.blockMaxima(random(b, r, kind, [count, width])), b.blockMaxima(b.input(values, [count, width]))];
+    });
   /** A chain through scopes: what they return is kept, moved, reshaped or put in another's place, and nothing else changes. */
   const scopes = (n: number) =>
     line(`scopes around [${n}, 3]`, (kind) => (b, r) => {
@@ -71,9 +77,11 @@ export function* elementwiseCases(): Generator<ConformanceCase> {
       yield binary(operation, [1 + (other % 4), size, 3]);
     }
     yield rows(size, other);
+    yield maxima(1 + (other % 4), size);
     yield scopes(size);
   }
   for (const n of [1024, 2560, 4096]) yield norm(3, n, 1e-6);
+  yield maxima(2, 4096);
   for (const n of [3072, 9728]) yield binary("swiglu", [3, n]);
   yield norm(32, 128, 1e-6);
   yield rope(5, 32, 64);

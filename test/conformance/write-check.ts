@@ -7,7 +7,7 @@ import type { WasmInstances } from "../../src/backend/wasm/instances.ts";
 import type { WasmKvStore } from "../../src/backend/wasm/kv.ts";
 import type { MemoryWatch, WasmMemory } from "../../src/backend/wasm/memory.ts";
 
-const OPERATIONS = ["embed", "matmul", "rmsNorm", "rope", "appendKv", "attention", "swiglu", "add", "rows"];
+const OPERATIONS = ["embed", "matmul", "rmsNorm", "rope", "appendKv", "attention", "swiglu", "add", "rows", "blockMaxima"];
 
 interface Region {
   readonly memory: WasmMemory;

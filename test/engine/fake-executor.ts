@@ -1,5 +1,6 @@
 /** A model of a few lines: its pages hold token ids, and a token's logits are a hash of all ids up to it, as the pages hold them. */
 import { type KvShape, kvPageBytes, PAGE_TOKENS } from "../../src/backend/backend.ts";
+import { ReferenceBackend } from "../../src/backend/reference.ts";
 import type { Qwen3Error } from "../../src/core/errors.ts";
 import type { EngineRequest } from "../../src/engine/engine-request.ts";
 import type { Executor, StepRequest, StepResult } from "../../src/engine/executor.ts";
@@ -48,7 +49,8 @@ export class FakeExecutor implements Executor {
     if (this.failure) throw this.failure;
     const logits = new Float32Array(logitRows.length * VOCAB);
     for (const [i, row] of logitRows.entries()) logits.set(rows[row]!, i * VOCAB);
-    return { logits, hidden: new Float32Array(), trace: [] };
+    const maxima = await maximaOf(logits, VOCAB);
+    return { logits, maxima, hidden: new Float32Array(), trace: [] };
   }
 
   close(): void {}
@@ -58,6 +60,12 @@ const mix = (state: number, id: number) => {
   const mixed = Math.imul(state ^ (id + 1), 0x9e3779b1);
   return mixed ^ (mixed >>> 15);
 };
+
+/** @param logits [rows, vocabulary] */
+export function maximaOf(logits: Float32Array, vocabulary: number): Promise<Float32Array> {
+  const b = new ReferenceBackend();
+  return b.read(b.blockMaxima(b.input(logits, [logits.length / vocabulary, vocabulary])));
+}
 
 const hashedLogits = (state: number) => Float32Array.from({ length: VOCAB }, (_, id) => (mix(state, id + 100) >>> 0) / 2 ** 30);
 

@@ -22,6 +22,24 @@ test("the k-th largest and all that are no smaller are what sorting says", () =>
   assert.equal(atLeastKth(Float32Array.of(2, Number.NEGATIVE_INFINITY), 2), [0, 1]);
 });
 
+test("bounds of every eight values change nothing, close ones or not", () => {
+  fc.assert(
+    fc.property(values, fc.nat(), fc.boolean(), (all, n, close) => {
+      const k = 1 + (n % all.length);
+      const bounds = Float32Array.from({ length: Math.ceil(all.length / 8) }, (_, block) => {
+        const largest = Math.max(...all.subarray(8 * block, 8 * block + 8));
+        return close ? largest : largest + Math.abs(largest) + (block % 3);
+      });
+      assert.equal(atLeastKth(all, k, bounds), atLeastKth(all, k));
+    }),
+    { numRuns: 500 },
+  );
+  const bounds = Float32Array.of(1, 5);
+  const all = Float32Array.of(9, 9, 9, 9, 9, 9, 9, 9, 5);
+  assert.equal(atLeastKth(all, 1, bounds), [0, 1, 2, 3, 4, 5, 6, 7], "the first block is looked at all the same");
+  assert.equal(atLeastKth(all.toReversed(), 1, Float32Array.of(9, 4)), [1, 2, 3, 4, 5, 6, 7], "a block below is not");
+});
+
 test("the best are those of a stable sort, in its order", () => {
   fc.assert(
     fc.property(values, fc.nat(700), (all, n) => {

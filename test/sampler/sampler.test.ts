@@ -13,6 +13,9 @@ const INFINITE = Number.NEGATIVE_INFINITY;
 /** Transformers divides by the temperature and takes exp in f32: an error of 2^-24 of a logit of 30 is 2e-6 of a weight. */
 const PROBABILITY_TOLERANCE = 1e-6;
 
+const refused = (part: string) => (e: Qwen3Error) =>
+  e instanceof Qwen3Error && e.code === "SAMPLER_LOGITS" && (e.message.includes(part) || assert.unreachable(e.message));
+
 const remainingTokens = (logits: Float32Array, params: SamplingParams, context: SampleContext) => {
   const candidates = remaining(logits, params, context);
   return Array.from(candidates.weights, (weight, index) => ({ id: idAt(candidates, index), weight })).filter(
@@ -43,6 +46,30 @@ test("what remains, and what is drawn, is what sorting and filtering lists gives
     }),
     { numRuns: 1000 },
   );
+});
+
+test("the largest of every eight logits change no draw and no error, whatever stages come after", () => {
+  const withMaxima = (logits: Float32Array, context: SampleContext): SampleContext => {
+    const length = Math.ceil(logits.length / 8);
+    const maxima = Float32Array.from({ length }, (_, block) => Math.max(...logits.subarray(8 * block, 8 * block + 8)));
+    return { ...context, maxima };
+  };
+  fc.assert(
+    fc.property(decisions, ({ logits, params, context }) => {
+      assert.is(sample(logits, params, withMaxima(logits, context)), naiveSample(logits, params, context));
+      const raised = new Map([[logits.length - 1, 40]]);
+      const biased = { ...params, logitBias: raised, presencePenalty: -2, frequencyPenalty: -1 };
+      assert.is(sample(logits, biased, withMaxima(logits, context)), naiveSample(logits, biased, context));
+    }),
+    { numRuns: 1000 },
+  );
+  for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const logits = new Float32Array(20);
+    logits[17] = wrong;
+    assert.throws(() => sample(logits, NEUTRAL, withMaxima(logits, NO_HISTORY)), refused(`${wrong} at token 17`));
+  }
+  const none = new Float32Array(20).fill(INFINITE);
+  assert.throws(() => sample(none, NEUTRAL, withMaxima(none, NO_HISTORY)), refused("all 20 are -Infinity"));
 });
 
 test("what a memory keeps from token to token, and shares with another sequence, changes no draw", () => {
@@ -127,9 +154,6 @@ test("draw lays the shares end to end by id, each closed below and open above", 
   assert.is(draw(weigh(Float32Array.of(INFINITE, 1), undefined, 1), 0), 1, "a share of nothing holds no draw");
   assert.is(draw(candidates, 1), 5, "even an impossible u ends");
 });
-
-const refused = (part: string) => (e: Qwen3Error) =>
-  e instanceof Qwen3Error && e.code === "SAMPLER_LOGITS" && (e.message.includes(part) || assert.unreachable(e.message));
 
 test("logits that no distribution can be made of are refused, each for its reason", () => {
   const cases: [Float32Array, string][] = [

@@ -181,6 +181,14 @@ export class WasmBackend implements HostBackend {
     return out;
   }
 
+  blockMaxima(x: Tensor): Tensor {
+    const shape = check.maximaShape(x);
+    const from = this.#at(x);
+    const out = this.#make(shape);
+    this.#kernels.blockMaxima(from, out.storage.address, shape[0], check.widthOf(x));
+    return out;
+  }
+
   rows(x: Tensor, indices: Int32Array): Tensor {
     check.requireIndices("rows", indices, x.shape[0]!);
     const bytes = check.widthOf(x) * 4;

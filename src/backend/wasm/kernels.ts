@@ -8,6 +8,7 @@ interface Exports {
   add(a: number, b: number, out: number, n: number): void;
   /** scratch: `EXP_CONSTANTS_BYTES`. */
   swiglu(gate: number, up: number, out: number, n: number, scratch: number): void;
+  blockMaxima(x: number, out: number, rows: number, cols: number): void;
   exp(x: number, out: number, n: number): void;
   widenBf16(x: number, out: number, n: number): void;
   widenF16(x: number, out: number, n: number): void;
@@ -217,6 +218,7 @@ export function withUnsignedDots(k: Kernels): Kernels {
 const EXPORTS: Record<keyof Exports, "function" | "object"> = {
   add: "function",
   swiglu: "function",
+  blockMaxima: "function",
   exp: "function",
   widenBf16: "function",
   widenF16: "function",

@@ -160,6 +160,12 @@ function* calls(random: Random): Generator<Call> {
     writes: [2, 3],
     run: (k, [a, b, c, scratch]) => k.swiglu(a!, b!, c!, n, scratch!),
   };
+  yield {
+    name: `blockMaxima [${rows}, ${cols}]`,
+    operands: [4 * rows * cols, 4 * rows * Math.ceil(cols / 8)],
+    writes: [1],
+    run: (k, [x, out]) => k.blockMaxima(x!, out!, rows, cols),
+  };
   yield { name: `exp ${n}`, operands: [values, values], writes: [1], run: (k, [a, b]) => k.exp(a!, b!, n) };
   for (const type of halfTypes)
     yield { name: `widen${type} ${n}`, operands: [2 * n, values], writes: [1], run: (k, [a, b]) => k[`widen${type}`](a!, b!, n) };
