@@ -98,6 +98,7 @@ function attend<T, W>(
         for (; tile < tiles; tile++, state += tileBytes) {
           if (few) scoreTile<T, Two>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
           else scoreTile<T, Four>(state + STATE_BYTES, state + SCALE, keys, keys + codes, fours, work + SCORES);
+          if (few) touch(values, codes, work + UNIT);
           const whole = start <= base && slot + tile * ROWS / group >= base + PAGE_SLOTS - 1;
           if (whole) weigh<W>(state, work, values + codes, 0, queries);
           else {
@@ -119,6 +120,17 @@ function attend<T, W>(
       finish<T>(out, heads, firstHead, group, tokens * group, headDim, work + WORK_BYTES + <usize>((kvHead - from) * headTiles) * tileBytes);
     }
   }
+}
+
+/**
+ * Asks memory for bytes that are wanted next, while what is computed before has no use for it.
+ *
+ * @param to gets a vector of no meaning, without which the loads would be none
+ */
+@inline function touch(from: usize, bytes: usize, to: usize): void {
+  let all = i32x4.splat(0);
+  for (let at = from, end = from + bytes; at < end; at += 64) all = v128.or(all, v128.load(at));
+  v128.store(to, all);
 }
 
 /** The keys of KV head `kvHead` in the page of a block. */
