@@ -2,17 +2,14 @@
  * What computes steps: the weights, the KV store and the forward pass, behind one asynchronous call. `LocalExecutor` computes where it
  * is called.
  */
-import { type Backend, type KvStore, type KvType, MAXIMA_COLUMNS, type Segment, type Tensor } from "../backend/backend.ts";
+import type { Backend, KvStore, KvType, Segment, Tensor } from "../backend/backend.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { ModelConfig } from "../formats/config.ts";
 import { hiddenStates, logits, type Step } from "../model/qwen3.ts";
 import { type RopeTable, ropeTable } from "../model/rope.ts";
 import { TraceRecorder, type TraceTensor } from "../model/trace.ts";
 import type { Qwen3Weights } from "../model/weights.ts";
-import { LOGIT_ROWS } from "./plan.ts";
-
-/** Of fewer logits no maxima are computed: a sampler is soon through with them. */
-const LEAST_VOCABULARY = 16384;
+import { LOGIT_ROWS, maximaOfRow } from "./plan.ts";
 
 /** A sequence's share of a step, in the executor's own store. */
 export type StepSegment = Omit<Segment, "store">;
@@ -94,7 +91,7 @@ export class LocalExecutor implements Executor {
     const { vocab_size } = this.#config;
     const oneBlock = logitRows.length <= LOGIT_ROWS;
     const size = logitRows.length * vocab_size;
-    const sizeOfAll = size + logitRows.length * Math.ceil(vocab_size / MAXIMA_COLUMNS);
+    const sizeOfAll = size + logitRows.length * maximaOfRow(vocab_size);
     const room = oneBlock && this.#results && sizeOfAll <= this.#results.length ? this.#results : undefined;
     const result: { logits: Float32Array; maxima: Float32Array; hidden: Float32Array } = {
       logits: allocate(oneBlock ? 0 : logitRows.length, vocab_size),
@@ -131,7 +128,7 @@ export class LocalExecutor implements Executor {
               room?.subarray(0, size),
             ),
           );
-          if (oneBlock && vocab_size >= LEAST_VOCABULARY)
+          if (oneBlock && maximaOfRow(vocab_size) > 0)
             reads.push(this.#read(b.blockMaxima(block), (values) => (result.maxima = values), room?.subarray(size, sizeOfAll)));
           return undefined;
         });

@@ -4,7 +4,7 @@
  * weights: every matrix in the format in which it is held, norms as f32. KV cache: 2 * layers * kv_heads * head_dim values per token, in pages of 32
  * tokens. Activations: the tensors of one step of at most `maxBatchedTokens` tokens that are alive at once.
  */
-import { type KvType, kvPageBytes, PAGE_TOKENS } from "../backend/backend.ts";
+import { type KvType, kvPageBytes, MAXIMA_COLUMNS, PAGE_TOKENS } from "../backend/backend.ts";
 import { matrixBytes } from "../backend/wasm/matrix.ts";
 import { Qwen3Error } from "../core/errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
@@ -23,6 +23,8 @@ export const DEFAULT_BATCHED_TOKENS = 128;
 
 /** With smaller weights a model answers sooner than threads have started. */
 export const LEAST_THREADED_BYTES = 64 * 1024 * 1024;
+/** Of fewer logits a step gives no maxima: a sampler is soon through with them. */
+const LEAST_VOCABULARY = 16384;
 
 export interface MemoryPlan {
   /** Threads that compute. */
@@ -180,6 +182,11 @@ export function heldBytes(
   return backend === "reference" ? rows * cols * 4 : matrixBytes(rows, cols, weightFormat(encoding, { weights }));
 }
 
+/** How many maxima a step gives of each row of logits (`Backend.blockMaxima`). */
+export function maximaOfRow(vocabSize: number): number {
+  return vocabSize < LEAST_VOCABULARY ? 0 : Math.ceil(vocabSize / MAXIMA_COLUMNS);
+}
+
 /**
  * The most that one step keeps alive at once, in the order in which src/model/qwen3.ts makes its tensors: what lives through the layers
  * (cos, sin, hidden), then either one layer or the last norm and a block of logits. In a team of threads what products make is shared
@@ -192,6 +199,6 @@ export function activationsIn(config: ModelConfig, tokens: number, threads = 1):
   const made = 2 * D + 4 * Q + 4 * K + 3 * F;
   const whole = 4 * D + (threads > 1 ? Q + F + 2 * D : 0);
   const layer = tokens * (threads * whole + made);
-  const head = threads * tokens * D + Math.min(tokens, LOGIT_ROWS) * (threads * D + V);
+  const head = threads * tokens * D + Math.min(tokens, LOGIT_ROWS) * (threads * D + V + maximaOfRow(V));
   return 4 * (threads * tokens * (d + D) + Math.max(layer, head));
 }

@@ -1,8 +1,8 @@
 /** An executor on several threads: each computes its share of every step in memory of its own, and the caller's thread only waits. */
-import { MAXIMA_COLUMNS } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { LoadOptions } from "../model/weights.ts";
 import type { Executor, StepRequest, StepResult } from "./executor.ts";
+import { maximaOfRow } from "./plan.ts";
 import { ServedWeights } from "./served-weights.ts";
 import { type OpenRequest, reportOf } from "./team-messages.ts";
 import { TeamKvStore } from "./team-store.ts";
@@ -35,7 +35,7 @@ export class TeamExecutor implements Executor {
     signal?.throwIfAborted();
     const weights = new ServedWeights(checkpoint, options);
     const { vocab_size } = checkpoint.config;
-    const resultBytes = 4 * RESULT_ROWS * (vocab_size + Math.ceil(vocab_size / MAXIMA_COLUMNS));
+    const resultBytes = 4 * RESULT_ROWS * (vocab_size + maximaOfRow(vocab_size));
     const threads: TeamThreads = new TeamThreads(start, count, resultBytes, async ({ id, ...wanted }, index) => {
       try {
         const bytes = await weights.rows(wanted, index);

@@ -12,11 +12,14 @@ import { type ModelOptions, planOptions } from "../../src/engine/model-options.t
 import { openExecutor } from "../../src/engine/open-executor.ts";
 import { memoryPlan } from "../../src/engine/plan.ts";
 import { TeamExecutor, type TeamOptions } from "../../src/engine/team.ts";
+import { generateText } from "../../src/engine/text-generation.ts";
 import type { StartThread } from "../../src/engine/threads.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { type CheckpointSource, openFolder } from "../../src/formats/source.ts";
 import { Qwen3, Qwen3Error } from "../../src/index.ts";
 import { goldenPath, nanoPath } from "../paths.ts";
+import { maximaOf } from "./fake-executor.ts";
+import { syntheticCheckpoint } from "./synthetic-checkpoint.ts";
 import type { Failure } from "./team-thread.ts";
 
 const golden = goldenPath("gqa-bf16");
@@ -70,6 +73,38 @@ test("logits of more rows than the threads' common memory has room for come whol
   );
   assert.ok(one!.some((value) => value !== 0));
   assert.ok(Buffer.from(one!.buffer).equals(Buffer.from(two!.slice().buffer)));
+});
+
+test("a large vocabulary's maxima are those of its logits, on any number of threads, and sampling by them is sampling without", async () => {
+  const vocab_size = 16_405; // the last block is not full
+  const shape = { hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16 };
+  const checkpoint = syntheticCheckpoint({ ...shape, intermediate_size: 96, vocab_size, max_position_embeddings: 256 });
+  const answers: (readonly number[])[] = [];
+  for (const threads of [1, 2, 3]) {
+    const model = await LocalModel.load(checkpoint, { threads, weights: "int8", maxModelLen: 128 });
+    const cache = new KvCache(new KvPool(model.executor.store));
+    cache.reserve(3);
+    const { pages, start, length, tokens } = cache.segment(3);
+    for (const logitRows of [Int32Array.of(2), Int32Array.of(0, 2)]) {
+      const step = {
+        ids: Int32Array.of(5, 16_404, 7),
+        segments: [{ pages, start, length, tokens }],
+        hiddenRows: new Int32Array(),
+      };
+      const { logits, maxima } = await model.executor.step({ ...step, logitRows, trace: false });
+      assert.is(logits.length, logitRows.length * vocab_size);
+      assert.equal(maxima.slice(), await maximaOf(logits.slice(), vocab_size));
+    }
+    cache.close();
+    const sampled = { maxNewTokens: 8, ignoreEos: true, seed: 3, temperature: 1, topK: 50 };
+    for (const logitsProcessor of [undefined, () => undefined]) {
+      const generation = generateText(model, [[9, 4], [16_400]], { ...sampled, logitsProcessor }, (all) => all);
+      answers.push((await generation.final()).flatMap(({ ids }) => ids));
+    }
+    await model.close();
+  }
+  assert.is(new Set(answers[0]).size > 8, true);
+  for (const other of answers) assert.equal(other, answers[0]);
 });
 
 const CONFIGURATIONS: readonly (readonly [checkpoint: string, options: ModelOptions, threads: readonly number[]])[] = [
