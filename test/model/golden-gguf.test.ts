@@ -33,6 +33,8 @@ const CASES: readonly (readonly [name: string, types: readonly string[], growth:
  * real model's logits move less (ARCHITECTURE.md, "Quantizing while loading").
  */
 const INT8_ACTIVATIONS = 0.35;
+/** The same with an int8 cache beside them: the largest of some thousand differences, and their root mean square. */
+const INT8_CACHE = { largest: 0.45, rms: 0.05 };
 
 const same = (a: Float32Array, b: Float32Array) => Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
 const file = (name: string) => goldenPath(name, "model.gguf");
@@ -136,17 +138,18 @@ for (const [name, types, growth] of CASES) {
     const exact = floats(golden, "logits_f64");
     const logits = await logitsOf(name, inputIds, { kvCache });
     const error = errorOverStd(logits, exact);
-    const withCache = errorOverStd(await logitsOf(name, inputIds, {}), exact);
+    const cached = await logitsOf(name, inputIds, {});
+    const withCache = { largest: errorOverStd(cached, exact), rms: rms(cached, exact) };
     if (process.env.REPORT) {
-      const figures = [error, rms(logits, exact), withCache].map((value) => value.toFixed(5)).join(" | ");
+      const figures = [error, rms(logits, exact), withCache.largest, withCache.rms].map((value) => value.toFixed(5)).join(" | ");
       console.log(`    | ${name} | ${figures} | ${sameTop(logits, exact)} of 32 |`);
     }
     if (!types[0]!.startsWith("q")) assert.ok(error <= ERROR_RATIO * golden.floatError);
-    else
-      assert.ok(
-        error > 100 * golden.floatError && error <= INT8_ACTIVATIONS && withCache <= INT8_ACTIVATIONS,
-        `${error}, ${withCache}`,
-      );
+    else {
+      assert.ok(error > 100 * golden.floatError && error <= INT8_ACTIVATIONS, `${error}`);
+      const isNear = withCache.largest <= INT8_CACHE.largest && withCache.rms <= INT8_CACHE.rms;
+      assert.ok(isNear, `${withCache.largest}, ${withCache.rms}`);
+    }
   });
 }
 
