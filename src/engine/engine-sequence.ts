@@ -176,8 +176,9 @@ export class EngineSequence implements SequenceState {
     logitsProcessor?.(logits, generated);
     const position = promptIds.length + generated.length;
     const mask = this.#mask();
-    const context = { prompt: promptIds, generated, choice, position, mask, memory: this.#memory };
-    return sample(logits, sampling, logitsProcessor ? context : { ...context, maxima });
+    const known = logitsProcessor ? undefined : maxima; // what it does to logits nobody knows
+    const context = { prompt: promptIds, generated, choice, position, mask, maxima: known, memory: this.#memory };
+    return sample(logits, sampling, context);
   }
 
   #mask(): LogitMask | undefined {

@@ -103,7 +103,7 @@ test("a large vocabulary's maxima are those of its logits, on any number of thre
     }
     await model.close();
   }
-  assert.is(new Set(answers[0]).size > 8, true);
+  assert.ok(new Set(answers[0]).size > 8);
   for (const other of answers) assert.equal(other, answers[0]);
 });
 

@@ -86,7 +86,7 @@ interface Exports {
   ): void;
 
   attentionInt8: Int8Attention;
-  /** The same with relaxed dots, for engines that multiply their second operand unsigned (probe.ts); nothing in the simd build. */
+  /** The same with relaxed dots by fours, for engines that multiply their second operand unsigned (probe.ts); nothing in the simd build. */
   attentionInt8Relaxed: Int8Attention;
 
   /** Whether the build uses relaxed SIMD. */

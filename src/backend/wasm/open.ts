@@ -5,7 +5,7 @@ import type { InstanceOptions, Instantiate } from "./instances.ts";
 import { instantiate, withUnsignedDots } from "./kernels.ts";
 import { type Build, loadModule } from "./load.ts";
 import { expectedProducts, probe } from "./probe.ts";
-import { attendsExactly } from "./probe-attention.ts";
+import { probeAttention } from "./probe-attention.ts";
 
 export interface WasmOptions {
   /** The compiled wasm/qwen3-simd.wasm or -relaxed.wasm, for hosts that forbid compiling bytes; goes before `build`. */
@@ -62,10 +62,9 @@ async function probed(compiling: WebAssembly.Module | Promise<WebAssembly.Module
   for (const unsignedDots of [true, false]) {
     const trial = openWasmBackend({ module, unsignedDots }, { maximumBytes: TRIAL_BYTES });
     const applies = !unsignedDots || trial.instances.home.kernels.relaxed.value === 1;
-    if (applies) wrong = await probe(trial, expected);
-    const isRight = applies && wrong === undefined && (!unsignedDots || (await attendsExactly(trial)));
+    if (applies) wrong = (await probe(trial, expected)) ?? (await probeAttention(trial));
     trial.close();
-    if (isRight) return { module, unsignedDots };
+    if (applies && wrong === undefined) return { module, unsignedDots };
   }
   throw new Error(`it computes wrongly: ${wrong}`);
 }

@@ -1,6 +1,6 @@
 /**
- * Whether attention over an int8 cache may use relaxed dots with codes up to 255. An engine may multiply them as signed numbers, or
- * saturate sums of products; both change bits, so it is tried on codes of the largest magnitude, against the definition.
+ * Whether attention over an int8 cache computes the right bits, with relaxed dots by pairs and by fours. An engine may multiply codes above
+ * 127 as signed numbers, or saturate sums of products; both change bits, so it is tried on codes of the largest magnitude, against the definition.
  */
 import type { Backend, Segment, Tensor } from "../backend.ts";
 import { KvCache, KvPool } from "../kv-pages.ts";
@@ -11,9 +11,11 @@ const TOKENS = 34;
 const HEADS = 8;
 const HEAD_DIM = 8;
 
-export async function attendsExactly(backend: Backend): Promise<boolean> {
+/** @returns what is wrong, or undefined */
+export async function probeAttention(backend: Backend): Promise<string | undefined> {
   const [expected, actual] = await Promise.all([attended(new ReferenceBackend()), attended(backend)]);
-  return expected.every((value, i) => Object.is(value, actual[i]));
+  const at = expected.findIndex((value, i) => !Object.is(value, actual[i]));
+  return at < 0 ? undefined : `attention over an int8 cache: value ${at} is ${actual[at]}, not ${expected[at]}`;
 }
 
 function attended(b: Backend): Promise<Float32Array> {

@@ -8,6 +8,7 @@ import { instantiate, type Kernels } from "../../../src/backend/wasm/kernels.ts"
 import type { WasmMemory } from "../../../src/backend/wasm/memory.ts";
 import { createWasmBackend, type WasmOptions } from "../../../src/backend/wasm/open.ts";
 import { expectedProducts, probe } from "../../../src/backend/wasm/probe.ts";
+import { probeAttention } from "../../../src/backend/wasm/probe-attention.ts";
 import { Qwen3Error } from "../../../src/core/errors.ts";
 import { conformanceCases } from "../../conformance/cases.ts";
 import { runConformance } from "../../conformance/run-cases.ts";
@@ -88,6 +89,12 @@ test("the probe finds kernels that are wrong in one product of extremes", async 
     [/int4 product/, (k) => ({ packInt4: (codes, to, cols, padded, zero) => k.packInt4(codes, to, cols - 1, padded, zero) })],
   ];
   for (const [message, change] of wrong) assert.match((await probe(withKernel(change), await expectedProducts())) ?? "", message);
+});
+
+test("the probe finds attention that is wrong in one value", async () => {
+  assert.is(await probeAttention(withKernel(() => ({}))), undefined);
+  const wrong = withKernel((k, memory) => ({ attentionInt8: saturated(k.attentionInt8, memory, 1) }));
+  assert.match((await probeAttention(wrong)) ?? "", /attention over an int8 cache: value 0 is/);
 });
 
 /** A product that is wrong by one bit in its first value. @param y which argument is the result's address */
