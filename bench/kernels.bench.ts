@@ -118,10 +118,10 @@ await bench.run();
 
 const ceiling = await measureNativeCeiling(defaultFolder, 1);
 if (!("error" in ceiling)) {
-  const { pmaddwd, pmaddubsw, vpdpbusd } = ceiling.dotPeak;
+  const { dotPeak: peak, dotPeakWide: wide } = ceiling;
   const read = Math.max(...Object.values(ceiling.readGBps)).toFixed(1);
   console.log(
-    `one core: reads ${read} GB/s; int8 dots of 128 bits: pmaddwd ${pmaddwd}, pmaddubsw ${pmaddubsw}, vpdpbusd ${vpdpbusd} GMAC/s`,
+    `one core: reads ${read} GB/s; int8 dots of 128 / 256 bits, GMAC/s: pmaddwd ${peak.pmaddwd} / ${wide.pmaddwd}, pmaddubsw ${peak.pmaddubsw} / ${wide.pmaddubsw}, vpdpbusd ${peak.vpdpbusd} / ${wide.vpdpbusd}`,
   );
 }
 console.log(`${b.description}; medians`);

@@ -37,17 +37,17 @@ export function readGBps(ceilings: readonly (NativeCeiling | WasmCeiling | Faile
 }
 
 /** Of one core, in the best round. */
-export function dotPeaks(ceilings: readonly (NativeCeiling | Failed)[], kind: "dotPeak" | "dotChained"): DotPeaks | undefined {
+export function dotPeaks(ceilings: readonly (NativeCeiling | Failed)[], kind: "dotPeak" | "dotPeakWide"): DotPeaks | undefined {
   const found = ceilings.flatMap((each) => ("error" in each ? [] : [each[kind]]));
   if (found.length === 0) return undefined;
   const best = (name: keyof DotPeaks) => Math.max(...found.map((peaks) => peaks[name]));
   return { pmaddwd: best("pmaddwd"), pmaddubsw: best("pmaddubsw"), vpdpbusd: best("vpdpbusd") };
 }
 
-/** GMAC/s of all threads, of the fastest instruction that the machine has. */
+/** GMAC/s of all threads, of the fastest instruction of 256 bits that the machine has, or else of 128. */
 export function dotPeak(ceilings: readonly (NativeCeiling | Failed)[], threads: number): number | undefined {
-  const peaks = dotPeaks(ceilings, "dotPeak");
-  return peaks && threads * Math.max(peaks.pmaddwd, peaks.pmaddubsw, peaks.vpdpbusd);
+  const [wide, peaks] = [dotPeaks(ceilings, "dotPeakWide"), dotPeaks(ceilings, "dotPeak")];
+  return wide && peaks && threads * Math.max(...Object.values(wide), ...Object.values(peaks));
 }
 
 /** The same of the only one that plain simd128 has. */

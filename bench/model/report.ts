@@ -31,15 +31,15 @@ function heading(machine: Machine, ceilings: Ceilings, outcomes: readonly Outcom
     `${date.slice(0, 10)}, ${model} (${vnni ? "VNNI" : "no VNNI"}${amx ? ", AMX" : ""}), ${cores} cores, load ${load.toFixed(2)} at the start, commit ${commit}`,
     ...new Set(engines),
     ...read,
-    `int8 dots of 128 bits, GMAC/s a core: ${dots(ceilings)}`,
+    `int8 dots, GMAC/s a core: ${dots(ceilings)}`,
   ].join("\n");
 }
 
 function dots({ native }: Ceilings): string {
-  const [peak, chained] = [dotPeaks(native, "dotPeak"), dotPeaks(native, "dotChained")];
-  if (!peak || !chained) return "unknown";
+  const [peak, wide] = [dotPeaks(native, "dotPeak"), dotPeaks(native, "dotPeakWide")];
+  if (!peak || !wide) return "unknown";
   const known = (["pmaddwd", "pmaddubsw", "vpdpbusd"] as const).filter((name) => peak[name] > 0);
-  return known.map((name) => `${name} ${peak[name]} (chained ${chained[name]})`).join(", ");
+  return known.map((name) => `${name} ${peak[name]} (256 bits: ${wide[name] || "none"})`).join(", ");
 }
 
 const show = (value: number | undefined): string => {

@@ -48,10 +48,10 @@ export interface NativeCeiling {
   readonly threads: number;
   /** By the number of streams in which each thread reads. */
   readonly readGBps: Readonly<Record<string, number>>;
-  /** Billions of int8 multiply-adds a second, of one thread; vpdpbusd is 0 where the machine has none. */
+  /** Billions of int8 multiply-adds a second, of one thread, with vectors of 128 bits; vpdpbusd is 0 where the machine has none. */
   readonly dotPeak: DotPeaks;
-  /** The same where each product waits for the sum before it. */
-  readonly dotChained: DotPeaks;
+  /** The same of vectors of 256 bits; 0 where the machine has none. */
+  readonly dotPeakWide: DotPeaks;
 }
 
 export interface DotPeaks {
