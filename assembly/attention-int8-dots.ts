@@ -13,9 +13,13 @@ export type Four = u32;
 
 /** Stores 4 codes (i32 lanes; 0..255 for u8). */
 @inline export function storeCodes<T>(to: usize, codes: v128): void {
-  const words = i16x8.narrow_i32x4_s(codes, codes);
-  if (sizeof<T>() == 1) v128.store32_lane(to, i8x16.narrow_i16x8_u(words, words), 0);
-  else v128.store64_lane(to, v128.shuffle<i16>(words, words, 0, 2, 1, 3, 0, 2, 1, 3), 0);
+  if (sizeof<T>() == 1) {
+    const words = i16x8.narrow_i32x4_s(codes, codes);
+    v128.store32_lane(to, i8x16.narrow_i16x8_u(words, words), 0);
+  } else {
+    const parted = v128.shuffle<i32>(codes, codes, 0, 2, 1, 3);
+    v128.store64_lane(to, i16x8.narrow_i32x4_s(parted, parted), 0);
+  }
 }
 
 /** Stores 16 codes. */

@@ -20,6 +20,7 @@ export function scoreTile<T, N>(
 ): void {
   if (sizeof<T>() == 1) scoreBytes<N>(queries, queryScales, keys, keyScales, fours, scores);
   else if (sizeof<N>() == sizeof<Two>()) scoreTwo(queries, queryScales, keys, keyScales, fours, scores);
+  else if (WIDE) scoreFourWide(queries, queryScales, keys, keyScales, fours, scores);
   else scoreFour(queries, queryScales, keys, keyScales, fours, scores);
 }
 
@@ -115,6 +116,90 @@ export function scoreTile<T, N>(
   }
 }
 
+/** Sixteen slots of four queries, by words: for registers of 256 bits, which hold as many sums. */
+@inline function scoreFourWide(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+  const end = queries + <usize>fours * fourBytes<i16>();
+  const high = kept(0xff00ff00, fours);
+  for (let sixteen: usize = 0; sixteen < 128; sixteen += 64) {
+    let a0 = kept(0, fours), a1 = a0, a2 = a0, a3 = a0;
+    let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+    let c0 = a0, c1 = a0, c2 = a0, c3 = a0;
+    let d0 = a0, d1 = a0, d2 = a0, d3 = a0;
+    let key = keys + sixteen;
+    for (let x = queries; x < end; x += 32, key += 128) {
+      const a = v128.load(key);
+      const b = v128.load(key, 16);
+      const c = v128.load(key, 32);
+      const d = v128.load(key, 48);
+      let aWords = even(a);
+      let bWords = even(b);
+      let cWords = even(c);
+      let dWords = even(d);
+      let code = v128.load32_splat(x);
+      a0 = addWords(a0, aWords, code);
+      b0 = addWords(b0, bWords, code);
+      c0 = addWords(c0, cWords, code);
+      d0 = addWords(d0, dWords, code);
+      code = v128.load32_splat(x, 8);
+      a1 = addWords(a1, aWords, code);
+      b1 = addWords(b1, bWords, code);
+      c1 = addWords(c1, cWords, code);
+      d1 = addWords(d1, dWords, code);
+      code = v128.load32_splat(x, 16);
+      a2 = addWords(a2, aWords, code);
+      b2 = addWords(b2, bWords, code);
+      c2 = addWords(c2, cWords, code);
+      d2 = addWords(d2, dWords, code);
+      code = v128.load32_splat(x, 24);
+      a3 = addWords(a3, aWords, code);
+      b3 = addWords(b3, bWords, code);
+      c3 = addWords(c3, cWords, code);
+      d3 = addWords(d3, dWords, code);
+      aWords = odd(a, high);
+      bWords = odd(b, high);
+      cWords = odd(c, high);
+      dWords = odd(d, high);
+      code = v128.load32_splat(x, 4);
+      a0 = addWords(a0, aWords, code);
+      b0 = addWords(b0, bWords, code);
+      c0 = addWords(c0, cWords, code);
+      d0 = addWords(d0, dWords, code);
+      code = v128.load32_splat(x, 12);
+      a1 = addWords(a1, aWords, code);
+      b1 = addWords(b1, bWords, code);
+      c1 = addWords(c1, cWords, code);
+      d1 = addWords(d1, dWords, code);
+      code = v128.load32_splat(x, 20);
+      a2 = addWords(a2, aWords, code);
+      b2 = addWords(b2, bWords, code);
+      c2 = addWords(c2, cWords, code);
+      d2 = addWords(d2, dWords, code);
+      code = v128.load32_splat(x, 28);
+      a3 = addWords(a3, aWords, code);
+      b3 = addWords(b3, bWords, code);
+      c3 = addWords(c3, cWords, code);
+      d3 = addWords(d3, dWords, code);
+    }
+    const aScale = v128.load(keyScales + sixteen);
+    const bScale = v128.load(keyScales + sixteen, 16);
+    const cScale = v128.load(keyScales + sixteen, 32);
+    const dScale = v128.load(keyScales + sixteen, 48);
+    const to = scores + sixteen;
+    const scale0 = v128.load32_splat(queryScales);
+    const scale1 = v128.load32_splat(queryScales, 4);
+    const scale2 = v128.load32_splat(queryScales, 8);
+    const scale3 = v128.load32_splat(queryScales, 12);
+    storeScores(to, unscaled(a0), aScale, unscaled(b0), bScale, scale0);
+    storeScores(to + 32, unscaled(c0), cScale, unscaled(d0), dScale, scale0);
+    storeScores(to + 128, unscaled(a1), aScale, unscaled(b1), bScale, scale1);
+    storeScores(to + 160, unscaled(c1), cScale, unscaled(d1), dScale, scale1);
+    storeScores(to + 256, unscaled(a2), aScale, unscaled(b2), bScale, scale2);
+    storeScores(to + 288, unscaled(c2), cScale, unscaled(d2), dScale, scale2);
+    storeScores(to + 384, unscaled(a3), aScale, unscaled(b3), bScale, scale3);
+    storeScores(to + 416, unscaled(c3), cScale, unscaled(d3), dScale, scale3);
+  }
+}
+
 /** Sixteen slots of two queries, by words: a load of codes serves four vectors of keys. */
 @inline function scoreTwo(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
   const end = queries + <usize>fours * fourBytes<i16>();
@@ -171,6 +256,8 @@ export function scoreTile<T, N>(
 }
 
 @inline function storeScores(to: usize, a: v128, aScale: v128, b: v128, bScale: v128, scale: v128): void {
-  v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(aScale, scale)));
-  v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(bScale, scale)), 16);
+  const first = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(aScale, scale));
+  const second = f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(bScale, scale));
+  v128.store(to, second, 16);
+  v128.store(to, first);
 }

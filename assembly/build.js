@@ -1,8 +1,8 @@
 /**
- * Compiles assembly/index.ts into dist/wasm/qwen3-simd.wasm and dist/wasm/qwen3-relaxed.wasm, the two targets of asconfig.json.
+ * Compiles assembly/index.ts into dist/wasm/qwen3-simd.wasm, -relaxed.wasm and -wide.wasm, the targets of asconfig.json.
  *
  *   node assembly/build.js             compile, unless dist/wasm was made from these very sources
- *   node assembly/build.js FOLDER      and copy both modules into FOLDER
+ *   node assembly/build.js FOLDER      and copy the modules into FOLDER
  *   node assembly/build.js --wat       and write them as text into build/wat, for reading
  *
  * Checked before a module is written: its only import is `env.memory`, and the plain build has no relaxed instruction.
@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const modules = join(root, "dist", "wasm");
 const record = join(root, "build", "wasm.sha256");
 const { version } = JSON.parse(readFileSync(fileURLToPath(import.meta.resolve("assemblyscript/package.json")), "utf8"));
-const targets = ["simd", "relaxed"];
+const targets = ["simd", "relaxed", "wide"];
 const fileOf = (target) => join(modules, `qwen3-${target}.wasm`);
 
 /** One line that changes whenever a source, an option, the compiler or a module does. */

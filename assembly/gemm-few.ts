@@ -5,7 +5,7 @@
 import { kept } from "./kept";
 import { addDots, codeBytes, isWide, NARROW_COLUMNS } from "./quantized-dots";
 import { isInt8 } from "./quantized-panel";
-import { addTile, addWideTile, widenTile } from "./quantized-sums";
+import { addTile, addTileWithMinimum, addWideTile, addWideTileWithMinimum, widenTile } from "./quantized-sums";
 
 /** Four tokens, but not of Masked; for Narrow, groups of at most 32 columns. */
 export function timesBlock4<W, P>(
@@ -28,10 +28,7 @@ export function timesBlock4<W, P>(
     let a1 = v128.load32_splat(info, 36);
     let a2 = v128.load32_splat(info, 40);
     let a3 = v128.load32_splat(info, 44);
-    let b0 = a0;
-    let b1 = a1;
-    let b2 = a2;
-    let b3 = a3;
+    let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
     let c: v128;
     if (isInt8<W>()) {
       for (const end = code + span; code < end; code += 4 * codeBytes<P>(), w += 32) {
@@ -103,8 +100,10 @@ export function timesBlock4<W, P>(
         b3 = addDots<P>(b3, u, c);
       }
     }
-    addTile<P>(y, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
-    if (minimum) minimum += 32;
+    if (minimum) {
+      addTileWithMinimum<P>(y, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+      minimum += 32;
+    } else addTile<P>(y, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale);
   }
 }
 
@@ -114,6 +113,7 @@ export function timesBlock4Widening<P>(
 ): void {
   const low = kept(0x0f0f0f0f, groups);
   const ones = kept(0x00010001, groups);
+  const zero = WIDE ? kept(0, groups) : i32x4.splat(0);
   const y1 = y + yBytes;
   const y2 = y1 + yBytes;
   const y3 = y2 + yBytes;
@@ -124,14 +124,8 @@ export function timesBlock4Widening<P>(
   let minimum = minimums;
   for (let g = groups; g > 0; g--, info += 48, scale += 32) {
     for (let k = NARROW_COLUMNS; ; k += NARROW_COLUMNS) {
-      let a0 = i32x4.splat(0);
-      let a1 = a0;
-      let a2 = a0;
-      let a3 = a0;
-      let b0 = a0;
-      let b1 = a0;
-      let b2 = a0;
-      let b3 = a0;
+      let a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+      let b0 = zero, b1 = zero, b2 = zero, b3 = zero;
       let c: v128;
       for (const end = code + 4 * NARROW_COLUMNS; code < end; code += 32, w += 32) {
         const top = v128.load(w);
@@ -166,11 +160,13 @@ export function timesBlock4Widening<P>(
         b3 = addDots<P>(b3, u, c);
       }
       if (k == group) {
-        addWideTile<P>(y, y1, y2, y3, wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+        if (minimum) {
+          addWideTileWithMinimum<P>(y, y1, y2, y3, wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+          minimum += 32;
+        } else addWideTile<P>(y, y1, y2, y3, wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale);
         break;
       }
       widenTile<P>(wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, k == NARROW_COLUMNS);
     }
-    if (minimum) minimum += 32;
   }
 }

@@ -11,7 +11,7 @@
  */
 import { kept } from "./kept";
 import { addDots, codeBytes, NARROW_COLUMNS } from "./quantized-dots";
-import { addTile, addWideTile, widenTile } from "./quantized-sums";
+import { addTile, addTileWithMinimum, addWideTile, addWideTileWithMinimum, widenTile } from "./quantized-sums";
 
 /** Four tokens; for Narrow, groups of at most 32 columns. */
 export function timesPanel4<P>(
@@ -32,10 +32,7 @@ export function timesPanel4<P>(
     let a1 = v128.load32_splat(info, 36);
     let a2 = v128.load32_splat(info, 40);
     let a3 = v128.load32_splat(info, 44);
-    let b0 = a0;
-    let b1 = a1;
-    let b2 = a2;
-    let b3 = a3;
+    let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
     let c: v128;
     const end = code + span;
     do {
@@ -56,8 +53,10 @@ export function timesPanel4<P>(
       code += 16;
       w += 32;
     } while (code < end);
-    addTile<P>(y, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
-    if (minimum) minimum += 32;
+    if (minimum) {
+      addTileWithMinimum<P>(y, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+      minimum += 32;
+    } else addTile<P>(y, y1, y2, y3, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale);
   }
 }
 
@@ -70,6 +69,7 @@ export function timesPanel4Widening<P>(
   x: usize, infos: usize, panel: usize, scales: usize, minimums: usize, y: usize, yBytes: usize, groups: i32, group: i32, wide: usize,
 ): void {
   const ones = kept(0x00010001, groups);
+  const zero = WIDE ? kept(0, groups) : i32x4.splat(0);
   const y1 = y + yBytes;
   const y2 = y1 + yBytes;
   const y3 = y2 + yBytes;
@@ -80,14 +80,8 @@ export function timesPanel4Widening<P>(
   let minimum = minimums;
   for (let g = groups; g > 0; g--, info += 48, scale += 32) {
     for (let k = NARROW_COLUMNS; ; k += NARROW_COLUMNS) {
-      let a0 = i32x4.splat(0);
-      let a1 = a0;
-      let a2 = a0;
-      let a3 = a0;
-      let b0 = a0;
-      let b1 = a0;
-      let b2 = a0;
-      let b3 = a0;
+      let a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+      let b0 = zero, b1 = zero, b2 = zero, b3 = zero;
       let c: v128;
       for (const end = code + 4 * NARROW_COLUMNS; code < end; code += 16, w += 32) {
         const top = v128.load(w);
@@ -106,11 +100,13 @@ export function timesPanel4Widening<P>(
         b3 = addDots<P>(b3, bottom, c);
       }
       if (k == group) {
-        addWideTile<P>(y, y1, y2, y3, wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+        if (minimum) {
+          addWideTileWithMinimum<P>(y, y1, y2, y3, wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale, minimum);
+          minimum += 32;
+        } else addWideTile<P>(y, y1, y2, y3, wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, info, scale);
         break;
       }
       widenTile<P>(wide, a0, a1, a2, a3, b0, b1, b2, b3, ones, k == NARROW_COLUMNS);
     }
-    if (minimum) minimum += 32;
   }
 }

@@ -14,7 +14,7 @@ export { rmsNorm } from "./norm";
 export { packInt4, packInt8, packScales, unpackInt4, unpackInt8 } from "./pack";
 export { quantizeMasked, quantizeNarrow, quantizeUnsigned, quantizeWide } from "./quantize";
 export { largestMagnitude, quantizeInt4, quantizeInt4Range, quantizeInt8 } from "./quantize-weights";
-export { RELAXED as relaxed } from "./quantized-dots";
+export { RELAXED as relaxed, WIDE_VECTORS as wide } from "./quantized-dots";
 export {
   matmulInt4Masked, matmulInt4Narrow, matmulInt4Unsigned, matmulInt8Unsigned, matmulInt8Wide,
 } from "./quantized-products";

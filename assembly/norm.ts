@@ -9,8 +9,15 @@ export function rmsNorm(x: usize, gains: usize, out: usize, rows: i32, n: i32, e
   for (let r = 0; r < rows; r++, from += rowBytes, to += rowBytes) {
     const meanSquare = dotRow<f32>(from, from, n) / <f32>n;
     const inverse = f32x4.splat(1 / sqrt<f32>(meanSquare + eps));
+    const whole = <usize>(n & ~3) << 2;
     let at: usize = 0;
-    for (const end = <usize>(n & ~3) << 2; at < end; at += 16)
+    for (const pairs = whole & ~31; at < pairs; at += 32) {
+      const first = f32x4.mul(f32x4.mul(v128.load(from + at), inverse), v128.load(gains + at));
+      const second = f32x4.mul(f32x4.mul(v128.load(from + at, 16), inverse), v128.load(gains + at, 16));
+      v128.store(to + at, second, 16);
+      v128.store(to + at, first);
+    }
+    for (; at < whole; at += 16)
       v128.store(to + at, f32x4.mul(f32x4.mul(v128.load(from + at), inverse), v128.load(gains + at)));
     const rest = n & 3;
     if (rest) {

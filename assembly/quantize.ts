@@ -19,16 +19,17 @@ import { codeBytes, isMasked, isNarrow, isWide, LANES, Masked, Narrow, NARROW_CO
 export const INFO_BYTES: usize = 12;
 
 const ROUND_BITS: i32 = 0x4b400000; // 1.5 * 2^23
-/** How many times Masked has the codes of even and odd columns, by turns for the tiles in low and in high halves of bytes. */
-const LOW_TIMES: i32 = 0x00010100; // 256 and 1
-const HIGH_TIMES: i32 = 0x01000010; // 16 and 256
+/** How many times Masked has the codes of even columns, then of odd ones, by turns for the tiles in low and in high halves of bytes. */
+const LOW_TIMES: i64 = 0x00010001_01000100; // 256 and 1
+const HIGH_TIMES: i64 = 0x01000100_00100010; // 16 and 256
 
 export function quantizeWide(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
   quantizeAll<Wide>(x, codes, infos, tokens, cols, group, zero);
 }
 
+/** Without relaxed SIMD. */
 export function quantizeMasked(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
-  quantizeAll<Masked>(x, codes, infos, tokens, cols, group, zero);
+  if (!ASC_FEATURE_RELAXED_SIMD) quantizeAll<Masked>(x, codes, infos, tokens, cols, group, zero);
 }
 
 export function quantizeUnsigned(x: usize, codes: usize, infos: usize, tokens: i32, cols: i32, group: i32, zero: i32): void {
@@ -54,8 +55,8 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
   const run = <usize>lanes << 2;
   const inPairs = isNarrow<P>() && group <= NARROW_COLUMNS;
   const round = kept(ROUND_BITS, cols);
-  const lowTimes = kept(LOW_TIMES, cols);
-  const change = kept(LOW_TIMES ^ HIGH_TIMES, cols);
+  const lowTimes = i64x2.splat(LOW_TIMES);
+  const change = i64x2.splat(LOW_TIMES ^ HIGH_TIMES);
   for (let t = 0; t < tokens; t++) {
     const row = x + ((<usize>t * cols) << 2);
     const lane = <usize>(t % lanes);
@@ -96,13 +97,16 @@ function quantize<P>(x: usize, codes: usize, infos: usize, tokens: i32, cols: i3
 
 /** The codes in the lanes of an i32x4; Wide keeps the odd columns of all lanes behind their even ones. @param times of Masked */
 @inline function store4<P>(to: usize, run: usize, codes: v128, times: v128): void {
-  let words = i16x8.narrow_i32x4_s(codes, codes);
-  if (isMasked<P>()) words = i16x8.mul(words, times);
   if (isWide<P>()) {
-    const parted = v128.shuffle<i16>(words, words, 0, 2, 1, 3, 0, 2, 1, 3);
-    v128.store32_lane(to, parted, 0);
-    v128.store32_lane(to + run, parted, 1);
-  } else v128.store32_lane(to, i8x16.narrow_i16x8_s(words, words), 0);
+    const parted = v128.shuffle<i32>(codes, codes, 0, 2, 1, 3);
+    let words = i16x8.narrow_i32x4_s(parted, parted);
+    if (isMasked<P>()) words = i16x8.mul(words, times);
+    v128.store32_lane(to, words, 0);
+    v128.store32_lane(to + run, words, 1);
+  } else {
+    const words = i16x8.narrow_i32x4_s(codes, codes);
+    v128.store32_lane(to, i8x16.narrow_i16x8_s(words, words), 0);
+  }
 }
 
 /**

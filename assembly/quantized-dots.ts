@@ -23,6 +23,13 @@
  */
 export const RELAXED: i32 = ASC_FEATURE_RELAXED_SIMD;
 
+/**
+ * Whether tiles are for registers of 256 bits. V8 makes those out of pairs of vectors that are loaded side by side, computed by the same
+ * steps and stored side by side, with no other load or store in between; best the second half first, which costs one store instead of two.
+ * Constants must be the same value in both halves (kept.ts), and no compiler may have shared one of the stores between two branches.
+ */
+export const WIDE_VECTORS: i32 = WIDE;
+
 export type Wide = i16;
 export type Masked = u16;
 export type Narrow = i8;

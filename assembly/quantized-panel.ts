@@ -26,11 +26,11 @@ export type Int8 = u16;
 }
 
 /**
- * Columns of a part, a multiple of every group and of what an f16 of two-level scales is for. All blocks of a part meet a token before
- * those of the next, so that the token's codes stay in the nearest cache while the weights stream through it: 8 rows of so many bytes, and
- * the codes, are less than its 32 KiB.
+ * Columns of a part, a multiple of every group and of what an f16 of two-level scales is for. All blocks of a part meet a token, or four,
+ * before those of the next, so that their codes stay in the nearest cache while the weights stream through it: 8 rows of so many bytes,
+ * and twice as much of codes, are less than its 32 KiB.
  */
-export const PART_COLUMNS: i32 = 2560;
+export const PART_COLUMNS: i32 = 1024;
 
 /**
  * What Masked takes out of 16 bits of int4, two bytes with columns c and c + 4, c + 1 and c + 5 (c even): c once, c + 1 as 256 times itself

@@ -59,6 +59,7 @@ test("the package holds the compiled sources, the modules and nano, and nothing 
     ...compiled,
     "dist/wasm/qwen3-relaxed.wasm",
     "dist/wasm/qwen3-simd.wasm",
+    "dist/wasm/qwen3-wide.wasm",
     ...nano.map((name) => `weights/nano/${name}`),
     "weights/nano/README.md",
   ];

@@ -13,8 +13,8 @@ import type { Encoding } from "../formats/encoding.ts";
 
 export { FP8_BLOCK, type QuantizedRows, type ScaleType, SUPER_COLUMNS } from "../core/quantized.ts";
 
-/** Raised whenever a definition changes bits: what was computed before cannot be gone on with. */
-export const ARITHMETIC = 2;
+/** Raised whenever a definition changes bits, or where a page has them: what was computed before cannot be gone on with. */
+export const ARITHMETIC = 3;
 
 /** Columns of a block of `Backend.blockMaxima`. */
 export const MAXIMA_COLUMNS = 8;
@@ -75,7 +75,7 @@ export const PAGE_TOKENS = 32;
 
 /** Bytes that one head keeps of its keys, or of its values, for `PAGE_TOKENS` positions. */
 export function kvHeadBytes({ headDim, type }: Pick<KvShape, "headDim" | "type">): number {
-  if (type === "int8") return PAGE_TOKENS * (4 * Math.ceil(headDim / 4) + 4);
+  if (type === "int8") return PAGE_TOKENS * (8 * Math.ceil(headDim / 8) + 4);
   return PAGE_TOKENS * headDim * (type === "f32" ? 4 : 2);
 }
 
@@ -97,8 +97,8 @@ export interface KvStore {
    * `kvPageBytes(shape)` bytes, laid out [layers][kv_heads][K, V] of what one head keeps for 32 positions:
    *
    *   f32, f16   [32][head_dim]
-   *   int8       codes, then scales [32] f32; of K [head_dim / 4][32][4 dims], of V [head_dim / 4][8][4 dims][4 positions], where
-   *              head_dim is rounded up
+   *   int8       codes, then scales [32] f32; of K [head_dim / 4][32][4 dims], of V [head_dim / 8][8][8 dims][4 positions], where
+   *              head_dim is rounded up to a multiple of 8
    */
   readPage(page: number): Promise<Uint8Array>;
   writePage(page: number, bytes: Uint8Array): void;

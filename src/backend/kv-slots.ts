@@ -24,8 +24,9 @@ export function clearOtherSlots(page: Uint8Array, shape: KvShape, first: number,
 /** Of keys, four codes of a slot lie side by side; of values, four slots of a code. The scales lie behind. */
 function clearInt8(bytes: Uint8Array, isKey: boolean, slot: number): void {
   const scales = bytes.length - 4 * PAGE_TOKENS;
-  for (let four = 0; four < scales; four += 4 * PAGE_TOKENS)
-    if (isKey) bytes.fill(0, four + 4 * slot, four + 4 * slot + 4);
-    else for (let d = 0; d < 4; d++) bytes[four + 16 * (slot >> 2) + 4 * d + (slot & 3)] = 0;
+  if (isKey) for (let four = 4 * slot; four < scales; four += 4 * PAGE_TOKENS) bytes.fill(0, four, four + 4);
+  else
+    for (let code = 32 * (slot >> 2) + (slot & 3); code < scales; code += 8 * PAGE_TOKENS)
+      for (let d = 0; d < 8; d++) bytes[code + 4 * d] = 0;
   bytes.fill(0, scales + 4 * slot, scales + 4 * slot + 4);
 }

@@ -38,8 +38,8 @@ function headOffset(shape: KvShape, layer: number, kind: Kind, head: number): nu
 
 /** Where a head keeps value `d` of slot `slot`: see `KvStore.readPage`. */
 function codeOffset(kind: Kind, slot: number, d: number): number {
-  const four = (d >> 2) * 4 * PAGE_TOKENS;
-  return kind === 0 ? four + slot * 4 + (d & 3) : four + (slot >> 2) * 16 + (d & 3) * 4 + (slot & 3);
+  if (kind === 0) return (d >> 2) * 4 * PAGE_TOKENS + slot * 4 + (d & 3);
+  return (d >> 3) * 8 * PAGE_TOKENS + (slot >> 2) * 32 + (d & 7) * 4 + (slot & 3);
 }
 
 function scaleIndex(shape: KvShape, at: number, slot: number): number {

@@ -8,7 +8,7 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import { loadWeights } from "../model/weights.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
 import type { ModelOptions } from "./model-options.ts";
-import { forInstances, forThread, type MemoryPlan, plannedKvPages } from "./plan.ts";
+import { forInstances, forThread, type MemoryPlan, plannedKvPages, SMALL_MODEL_BYTES } from "./plan.ts";
 import { type StartThread, threadStarter } from "./threads.ts";
 
 /** @param start starts threads. Default: as the host does */
@@ -19,7 +19,7 @@ export async function openExecutor(
   start?: StartThread,
 ): Promise<Executor> {
   const { wasm = {}, kvCache } = options;
-  const kernels = options.backend === "reference" ? undefined : await chooseKernels(wasm);
+  const kernels = options.backend === "reference" ? undefined : await chooseKernels(wasm, plan.weightBytes < SMALL_MODEL_BYTES);
   if (plan.threads > 1)
     try {
       return await openTeam(checkpoint, plan, options, kernels, start);

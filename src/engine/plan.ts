@@ -21,8 +21,8 @@ export const DEFAULT_SEQUENCES = 64;
 /** Enough for unpacked weights to serve (backend/wasm/product.ts); a step of a 4B model then takes about three seconds on two cores. */
 export const DEFAULT_BATCHED_TOKENS = 128;
 
-/** With smaller weights a model answers sooner than threads have started. */
-export const LEAST_THREADED_BYTES = 64 * 1024 * 1024;
+/** With smaller weights a model answers sooner than threads have started, or kernels for wide vectors are compiled. */
+export const SMALL_MODEL_BYTES = 64 * 1024 * 1024;
 /** Of fewer logits a step gives no maxima: a sampler is soon through with them. */
 const LEAST_VOCABULARY = 16384;
 
@@ -157,7 +157,7 @@ export function formatBytes(bytes: number): string {
 }
 
 function defaultThreads(checkpoint: Pick<Checkpoint, "config" | "tensors">, options: PlanOptions): number {
-  if (options.backend === "reference" || weightsIn(checkpoint, options, 1) < LEAST_THREADED_BYTES) return 1;
+  if (options.backend === "reference" || weightsIn(checkpoint, options, 1) < SMALL_MODEL_BYTES) return 1;
   return Math.min(options.processors ?? 1, checkpoint.config.num_key_value_heads);
 }
 

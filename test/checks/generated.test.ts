@@ -16,7 +16,7 @@ interface Generated {
 
 const GENERATED: readonly Generated[] = [
   {
-    files: ["dist/wasm/qwen3-simd.wasm", "dist/wasm/qwen3-relaxed.wasm"],
+    files: ["simd", "relaxed", "wide"].map((build) => `dist/wasm/qwen3-${build}.wasm`),
     sources: ["assembly", "asconfig.json", "package.json"],
     script: "assembly/build.js",
   },
@@ -40,7 +40,7 @@ for (const { files, sources, script } of GENERATED) {
 }
 
 test("the tests run the modules that are shipped", () => {
-  for (const name of ["qwen3-simd.wasm", "qwen3-relaxed.wasm"]) {
+  for (const name of ["qwen3-simd.wasm", "qwen3-relaxed.wasm", "qwen3-wide.wasm"]) {
     const [shipped, tested] = ["dist", "build/src"].map((place) => readFileSync(join(root, place, "wasm", name)));
     assert.ok(shipped!.equals(tested!), `build/src/wasm/${name} differs from dist: npm run build:test`);
   }

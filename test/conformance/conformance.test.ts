@@ -37,7 +37,7 @@ test("every operation has its lines", () => {
   }
 });
 
-for (const build of ["simd", "relaxed"] as const) {
+for (const build of ["simd", "relaxed", "wide"] as const) {
   test(`${build}: the same bits as the reference, and no stray write`, async () => {
     const module = await compiled(build);
     if (!module) return console.log(`  this engine has no ${build} build; test/runtimes has others`);

@@ -163,9 +163,9 @@ test("the caches of others are refused, and what differs is named", async () => 
     await other.close();
   }
   await refused(
-    model.restoreCache(withHeader(saved, (header) => header.replace('"arithmetic":2', '"arithmetic":1'))),
+    model.restoreCache(withHeader(saved, (header) => header.replace('"arithmetic":3', '"arithmetic":2'))),
     "CACHE_FILE",
-    /of another model or version: arithmetic is 1 there and 2 here$/,
+    /of another model or version: arithmetic is 2 there and 3 here$/,
   );
   await refused(
     model.restoreCache(withHeader(saved, (header) => header.replace(/"config":\{.*?\}\}?,"w/, '"config":7,"w'))),
@@ -296,9 +296,9 @@ test("a cache in use, closed, or closed meanwhile is not saved", async () => {
  * caches saved before are refused by name, and put the new numbers here.
  */
 const NANO_COMPUTES: readonly (readonly [ModelOptions, number, string])[] = [
-  [{ kvCache: "f32" }, 2, "1042297042 1067444818 1077961610 3206197450"],
-  [{ weights: "int8" }, 2, "1039608237 1067897759 1077704234 3206682566"],
-  [{ weights: "int4" }, 2, "1044856525 1066243041 1078184154 3209583903"],
+  [{ kvCache: "f32" }, 3, "1042297042 1067444818 1077961610 3206197450"],
+  [{ weights: "int8" }, 3, "1039608237 1067897759 1077704234 3206682566"],
+  [{ weights: "int4" }, 3, "1044856525 1066243041 1078184154 3209583903"],
 ];
 for (const [options, arithmetic, numbers] of NANO_COMPUTES)
   test(`the arithmetic's version goes with its bits: ${JSON.stringify(options)}`, async () => {

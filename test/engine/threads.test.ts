@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { detectHost, type Host } from "../../src/core/host.ts";
-import { activationsIn, forInstances, forThread, LEAST_THREADED_BYTES, memoryPlan, mostKvBytes } from "../../src/engine/plan.ts";
+import { activationsIn, forInstances, forThread, memoryPlan, mostKvBytes, SMALL_MODEL_BYTES } from "../../src/engine/plan.ts";
 import type { FromMember, ToMember } from "../../src/engine/team-messages.ts";
 import { hasThreads, startWebWorker, type Thread, threadStarter } from "../../src/engine/threads.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
@@ -116,10 +116,10 @@ test("the plan counts what every thread has, and shares out the rest", async () 
   } as const;
   const one = memoryPlan(checkpoint, options);
   assert.is(one.threads, 1, "nano is small");
-  assert.ok(one.weightBytes < LEAST_THREADED_BYTES);
+  assert.ok(one.weightBytes < SMALL_MODEL_BYTES);
   const wide = { ...checkpoint, tensors: new Map(checkpoint.tensors) };
   const embedding = checkpoint.tensors.get("model.embed_tokens.weight")!;
-  wide.tensors.set(embedding.name, { ...embedding, shape: [LEAST_THREADED_BYTES / 512, 256] });
+  wide.tensors.set(embedding.name, { ...embedding, shape: [SMALL_MODEL_BYTES / 512, 256] });
   assert.is(memoryPlan(wide, options).threads, config.num_key_value_heads);
   assert.is(memoryPlan(wide, { ...options, processors: 1 }).threads, 1);
   assert.is(memoryPlan(wide, { ...options, backend: "reference" }).threads, 1);

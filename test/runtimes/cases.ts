@@ -11,13 +11,21 @@ const { Qwen3 } = (await import(new URL("dist/index.js", root).href)) as typeof 
 export interface Report {
   readonly engine: string;
   readonly version: string;
-  /** For "simd" (demanded) and "auto" (chosen by the probe): the backend's own description. */
+  /** For "simd" (demanded), "auto" (chosen by the probe) and "wide": the backend's own description. */
   readonly builds: Readonly<Record<string, string>>;
   /** By case: SHA-256 of the raw bits. */
   readonly hashes: Readonly<Record<string, string>>;
 }
 
-const BUILDS = { simd: { build: "simd" }, auto: undefined } as const;
+/** Without relaxed SIMD an engine has no wide build: then what it has instead. */
+const wide = await Qwen3.fromPretrained(new URL("weights/nano/", root), { wasm: { build: "wide" } }).then(
+  async (model) => {
+    await model.close();
+    return { build: "wide" } as const;
+  },
+  () => undefined,
+);
+const BUILDS = { simd: { build: "simd" }, auto: undefined, wide } as const;
 const GOLDEN = ["gqa-bf16", "mqa-untied-f32", "mha-f16", "sharded-bf16", "yarn-bf16"];
 
 const builds: Record<string, string> = {};
@@ -132,7 +140,7 @@ for (const [folder, threads] of [
   ["weights/nano/", 1],
   ["weights/nano/", 2],
 ] as const) {
-  const model = await Qwen3.fromPretrained(new URL(folder, root), { threads, weights: "int8" });
+  const model = await Qwen3.fromPretrained(new URL(folder, root), { threads, weights: "int8", wasm: wide });
   if (threads > 1 && !model.description.endsWith(`, ${threads} threads`)) throw new Error(model.description);
   await recordForward(model, `threads ${threads}, ${folder}`, 70);
   await recordGenerate(model, `threads ${threads}, ${folder}`);

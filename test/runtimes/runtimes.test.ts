@@ -32,12 +32,15 @@ test("every engine gives the same bits", () => {
   for (const report of reports.values()) assert.equal(report.hashes, first.hashes, `${report.engine} ${report.version}`);
 });
 
-test("the chosen build gives the bits of the plain one", () => {
-  const { hashes, builds } = reports.get("this node")!;
+test("the chosen build gives the bits of the plain one, and so does the wide one", () => {
+  const { hashes, builds } = reports.get("node 24")!;
   assert.match(builds.simd!, "simd");
+  assert.match(builds.auto!, "relaxed-simd", "small models do without the wide build");
+  assert.match(builds.wide!, "wide vectors");
   const plain = Object.keys(hashes).filter((name) => name.startsWith("simd, "));
   assert.ok(plain.length >= 50);
-  for (const name of plain) assert.is(hashes[name.replace("simd, ", "auto, ")], hashes[name], name);
+  for (const name of plain)
+    for (const other of ["auto, ", "wide, "]) assert.is(hashes[name.replace("simd, ", other)], hashes[name], name);
 });
 
 test("threads give the bits of one", () => {

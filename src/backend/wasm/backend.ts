@@ -39,7 +39,7 @@ export class WasmBackend implements HostBackend {
     const { memory, kernels } = this.instances.home;
     this.#memory = memory;
     this.#arena = new Arena(memory);
-    this.description = kernels.relaxed.value ? "wasm, relaxed-simd" : "wasm, simd";
+    this.description = kernels.wide.value ? "wasm, wide vectors" : kernels.relaxed.value ? "wasm, relaxed-simd" : "wasm, simd";
   }
 
   get bytesInUse(): number {

@@ -91,6 +91,8 @@ interface Exports {
 
   /** Whether the build uses relaxed SIMD. */
   readonly relaxed: WebAssembly.Global<"i32">;
+  /** Whether its tiles are for registers of 256 bits. */
+  readonly wide: WebAssembly.Global<"i32">;
 }
 
 /** How matrices of one type of codes are multiplied. */
@@ -149,7 +151,7 @@ export type UnpackRow = (
 ) => void;
 
 /** Constants of the exponential (assembly/exp.ts). */
-export const EXP_CONSTANTS_BYTES = 208;
+export const EXP_CONSTANTS_BYTES = 52;
 
 /** What kernels call the types of scales. */
 export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;
@@ -158,11 +160,11 @@ export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;
 export const INFO_BYTES = 12;
 
 /** Columns of a matrix that lie together (assembly/quantized-panel.ts). */
-export const PART_COLUMNS = 2560;
+export const PART_COLUMNS = 1024;
 
-/** y of a last block that is not full, scales and minimums of a block, a panel of 1024 columns, sums of four tokens. */
+/** y of a last block that is not full, scales and minimums of two blocks, a panel of 1024 columns or two of 512, sums of four tokens. */
 export function productScratchBytes(tokens: number, groups: number): number {
-  return 64 * groups + 16384 + 128 + 32 * tokens;
+  return 128 * groups + 16384 + 256 + 32 * tokens;
 }
 
 export type FloatProduct = (x: number, w: number, y: number, tokens: number, rows: number, cols: number, panel: number) => void;
@@ -200,7 +202,7 @@ export function attentionScratchBytes(
 export function int8AttentionScratchBytes(tokens: number, heads: number, kvHeads: number, headDim: number): number {
   const headTiles = Math.ceil((tokens * Math.ceil(heads / kvHeads)) / 4);
   const tiles = Math.max(headTiles, Math.min(kvHeads * headTiles, 32));
-  return tiles * (Math.ceil(headDim / 4) * (32 + 64) + 48) + 1648;
+  return tiles * (Math.ceil(headDim / 4) * 32 + Math.ceil(headDim / 8) * 128 + 48) + 1504;
 }
 
 /** The same kernels with the instruction that multiplies bytes unsigned. */
@@ -257,6 +259,7 @@ const EXPORTS: Record<keyof Exports, "function" | "object"> = {
   attentionInt8: "function",
   attentionInt8Relaxed: "function",
   relaxed: "object",
+  wide: "object",
 };
 
 /** The kernels of `module`, working in `memory`. @throws Error saying what the module lacks or wants */

@@ -1,11 +1,27 @@
-/** Where the kernels' two builds come from: files beside this package's code, or a module that the host compiled. */
+/** Where the kernels' builds come from: files beside this package's code, or a module that the host compiled. */
 import { detectHost } from "../../core/host.ts";
 
-/** The same kernels: for every engine with 128-bit SIMD, and with the dot products of relaxed SIMD. */
-export type Build = "simd" | "relaxed";
+/**
+ * The same kernels: for every engine with 128-bit SIMD, with the dot products of relaxed SIMD, and those with tiles for registers of 256
+ * bits. An engine that has no such registers computes the last ones, too, but slower.
+ */
+export type Build = "simd" | "relaxed" | "wide";
 
 /** @throws Error if the file cannot be read, the engine lacks the instructions, or the host forbids compiling */
 export async function loadModule(build: Build): Promise<WebAssembly.Module> {
-  const bytes = await detectHost().readFileUrl(new URL(`../../wasm/qwen3-${build}.wasm`, import.meta.url));
-  return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
+  const bytes = (await detectHost().readFileUrl(
+    new URL(`../../wasm/qwen3-${build}.wasm`, import.meta.url),
+  )) as Uint8Array<ArrayBuffer>;
+  return (build === "wide" && (await wideVectors())?.compileWide(bytes)) || WebAssembly.compile(bytes);
+}
+
+/** Whether the engine has registers of 256 bits for WebAssembly, and is known to compute rightly with them. */
+export async function hasWideVectors(): Promise<boolean> {
+  return (await wideVectors()) !== undefined;
+}
+
+async function wideVectors(): Promise<typeof import("./wide-vectors-node.ts") | undefined> {
+  if (detectHost().name !== "node") return undefined;
+  const node = await import("./wide-vectors-node.ts");
+  return node.canCompileWide() ? node : undefined;
 }

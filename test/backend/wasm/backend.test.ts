@@ -43,7 +43,7 @@ test("the build is chosen, or the one that was asked for", async () => {
     createWasmBackend({ module }),
   ]);
   assert.is(simd.description, "wasm, simd");
-  assert.match(auto.description, /^wasm, (simd|relaxed-simd)$/);
+  assert.match(auto.description, /^wasm, (simd|relaxed-simd|wide vectors)$/);
   assert.is(own.description, "wasm, simd");
   assert.is(own.name, "wasm");
   const relaxed = await createWasmBackend({ build: "relaxed" }).catch((error) => error);
@@ -94,7 +94,7 @@ test("the probe finds kernels that are wrong in one product of extremes", async 
 test("the probe finds attention that is wrong in one value", async () => {
   assert.is(await probeAttention(withKernel(() => ({}))), undefined);
   const wrong = withKernel((k, memory) => ({ attentionInt8: saturated(k.attentionInt8, memory, 1) }));
-  assert.match((await probeAttention(wrong)) ?? "", /attention over an int8 cache: value 0 is/);
+  assert.match((await probeAttention(wrong)) ?? "", /attention over an int8 cache: value 0 of 2 heads is/);
 });
 
 /** A product that is wrong by one bit in its first value. @param y which argument is the result's address */

@@ -1,0 +1,44 @@
+/**
+ * Vectors of 256 bits from kernels of 128. V8 has a pass ("revectorization", an experiment of its authors) that makes one AVX2 instruction
+ * out of two equal ones whose operands lie side by side, which is how these kernels are written. Node asks for it with a flag for the
+ * whole process. It is set here for the milliseconds in which one module is compiled, all of it and by the optimizing compiler, and then
+ * taken back: no other module is compiled in another way than before.
+ */
+import { setFlagsFromString } from "node:v8";
+
+/** Versions of V8 with which every test runs. Others may lack the pass, or have faults in it. */
+const TESTED = /^13\.6\./;
+
+/** What V8 calls them, and what they are but for that time. */
+const FLAGS: readonly (readonly [name: string, before: boolean])[] = [
+  ["experimental-wasm-revectorize", false],
+  ["liftoff", true],
+  ["wasm-lazy-compilation", true],
+];
+
+/** The engine is of those versions, makes code for x64, and none of the flags is its user's. */
+export function canCompileWide(
+  version = process.versions.v8,
+  options = [...process.execArgv, process.env.NODE_OPTIONS ?? ""],
+): boolean {
+  const asked = options.join(" ").replaceAll("_", "-");
+  return process.arch === "x64" && TESTED.test(version) && !FLAGS.some(([name]) => asked.includes(name));
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+/** Compiles the module of the wide build, once in a process. @throws Error as `WebAssembly.Module` does */
+export function compileWide(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+  if (compiled) return compiled;
+  for (const [name, before] of FLAGS) setFlag(name, !before);
+  try {
+    compiled = new WebAssembly.Module(bytes);
+    return compiled;
+  } finally {
+    for (const [name, before] of FLAGS) setFlag(name, before);
+  }
+}
+
+function setFlag(name: string, on: boolean): void {
+  setFlagsFromString(on ? `--${name}` : `--no-${name}`);
+}
