@@ -16,6 +16,11 @@ export const modelOptions = {
   revision: text("R", "Branch, tag or commit of a model of the hub. Default: main."),
   "no-download": flag("Read a model of the hub straight into memory, and keep nothing on disk."),
   backend: choice(["wasm", "reference"], "What computes: WebAssembly, or plain TypeScript (slow). Default: wasm."),
+  "wasm-build": choice(
+    ["auto", "simd", "relaxed", "wide"],
+    "Instructions that wasm may use: 128-bit SIMD, relaxed SIMD too, or vectors of 256 bits (Node 24 on x64); no result depends on it. " +
+      "Default: auto, the fastest that computes rightly here.",
+  ),
   weights: choice(
     ["auto", "f32", "bf16", "f16", "int8", "int4"],
     "What weights become while they load; auto keeps what is stored. Default: auto.",

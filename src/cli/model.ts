@@ -12,6 +12,7 @@ type SamplingValues = Values<typeof samplingOptions>;
 export function toModelOptions(values: ModelValues): ModelOptions {
   return {
     backend: values.backend,
+    wasm: { build: values["wasm-build"] },
     weights: values.weights,
     activations: values.activations,
     kvCache: values["kv-cache"],
