@@ -70,7 +70,7 @@ if (hasAvx2) {
 
 test("it is left alone where V8 is another, or has these flags from its user", () => {
   assert.is(canCompileWide("13.6.233.17-node.53", []), process.arch === "x64");
-  for (const version of ["11.3.244.8-node.38", "13.60.1", "12.4.254.21-node.33", "14.1.146.11-node.14"])
+  for (const version of ["11.3.244.8-node.38", "13.60.1", "12.4.254.21-node.33", "14.1.146.11-node.14", "13.6.233.10-electron.0"])
     assert.not.ok(canCompileWide(version, []), version);
   for (const options of [
     ["--no-liftoff"],
