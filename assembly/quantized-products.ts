@@ -16,7 +16,7 @@
  */
 import { timesPanel4, timesPanel4Widening } from "./gemm";
 import { timesBlock4, timesBlock4Widening } from "./gemm-few";
-import { timesPanels4, timesPanels4Widening } from "./gemm-wide";
+import { timesPanels4, Whole, Widened } from "./gemm-wide";
 import { timesBlock } from "./gemv";
 import { INFO_BYTES } from "./quantize";
 import { codeBytes, isMasked, isNarrow, isWide, LANES, Masked, Narrow, NARROW_COLUMNS, RELAXED, Unsigned, Wide } from "./quantized-dots";
@@ -140,9 +140,9 @@ function timesPart<W, P>(
         const yStride: usize = full ? yBytes : 32;
         for (let t = 0; t < together; t += LANES) {
           if (isNarrow<P>() && group > NARROW_COLUMNS) {
-            if (two) timesPanels4Widening<P>(x, info, panel, onePanel, s, m, between, yt, yStride, count, group, wide);
+            if (two) timesPanels4<P, Widened>(x, info, panel, onePanel, s, m, between, yt, yStride, count, group, wide);
             else timesPanel4Widening<P>(x, info, panel, s, m, yt, yStride, count, group, wide);
-          } else if (two) timesPanels4<P>(x, info, panel, onePanel, s, m, between, yt, yStride, count, group);
+          } else if (two) timesPanels4<P, Whole>(x, info, panel, onePanel, s, m, between, yt, yStride, count, group, wide);
           else timesPanel4<P>(x, info, panel, s, m, yt, yStride, count, group);
           x += <usize>LANES * xBytes;
           info += <usize>LANES * infoBytes;

@@ -23,9 +23,9 @@ const HOT = [
   "gemm-few/timesBlock4<u16,i16>",
   "gemm-few/timesBlock4<u8,i8>",
   "gemm-few/timesBlock4Widening<i8>",
-  "gemm-wide/timesPanels4<i16>",
-  "gemm-wide/timesPanels4<i8>",
-  "gemm-wide/timesPanels4Widening<i8>",
+  "gemm-wide/timesPanels4<i16,u8>",
+  "gemm-wide/timesPanels4<i8,u8>",
+  "gemm-wide/timesPanels4<i8,u16>",
   "gemv/timesBlock<u8,i8>",
   "norm/rmsNorm",
 ];

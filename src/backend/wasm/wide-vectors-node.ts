@@ -25,15 +25,11 @@ export function canCompileWide(
   return process.arch === "x64" && TESTED.test(version) && !FLAGS.some(([name]) => asked.includes(name));
 }
 
-let compiled: WebAssembly.Module | undefined;
-
-/** Compiles the module of the wide build, once in a process. @throws Error as `WebAssembly.Module` does */
+/** @throws Error as `WebAssembly.Module` does */
 export function compileWide(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
-  if (compiled) return compiled;
   for (const [name, before] of FLAGS) setFlag(name, !before);
   try {
-    compiled = new WebAssembly.Module(bytes);
-    return compiled;
+    return new WebAssembly.Module(bytes);
   } finally {
     for (const [name, before] of FLAGS) setFlag(name, before);
   }
