@@ -16,7 +16,10 @@ const FLAGS: readonly (readonly [name: string, before: boolean])[] = [
   ["wasm-lazy-compilation", true],
 ];
 
-/** The engine is of those versions, makes code for x64, and none of the flags is its user's. */
+/**
+ * The engine is of those versions, makes code for x64, and none of the flags is its user's. A processor without AVX2 (before 2013) is not
+ * told apart: there the wide build computes in 128 bits, rightly, and slower than another would.
+ */
 export function canCompileWide(
   version = process.versions.v8,
   options = [...process.execArgv, process.env.NODE_OPTIONS ?? ""],
