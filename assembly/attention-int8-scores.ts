@@ -1,5 +1,5 @@
 /** Queries with keys of an int8 cache: scores of a tile of 4 queries and a block of 32 slots. */
-import { addFours, addWords, even, odd, Two, unscaled } from "./attention-int8-dots";
+import { addFours, addWords, even, Four, odd, Two, unscaled } from "./attention-int8-dots";
 import { kept } from "./kept";
 
 /** Bytes of 4 codes of each of 4 queries. */
@@ -19,8 +19,7 @@ export function scoreTile<T, N>(
   queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize,
 ): void {
   if (sizeof<T>() == 1) scoreBytes<N>(queries, queryScales, keys, keyScales, fours, scores);
-  else if (sizeof<N>() == sizeof<Two>()) scoreTwo(queries, queryScales, keys, keyScales, fours, scores);
-  else if (WIDE) scoreFourWide(queries, queryScales, keys, keyScales, fours, scores);
+  else if (WIDE || sizeof<N>() == sizeof<Two>()) scoreSixteen<N>(queries, queryScales, keys, keyScales, fours, scores);
   else scoreFour(queries, queryScales, keys, keyScales, fours, scores);
 }
 
@@ -116,128 +115,74 @@ export function scoreTile<T, N>(
   }
 }
 
-/** Sixteen slots of four queries, by words: for registers of 256 bits, which hold as many sums. */
-@inline function scoreFourWide(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
+/**
+ * Sixteen slots of two queries, or of four in registers of 256 bits, which hold as many sums; by words: a load of codes serves four vectors
+ * of keys.
+ */
+@inline function scoreSixteen<N>(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
   const end = queries + <usize>fours * fourBytes<i16>();
   const high = kept(0xff00ff00, fours);
+  const four = sizeof<N>() == sizeof<Four>();
   for (let sixteen: usize = 0; sixteen < 128; sixteen += 64) {
-    let a0 = kept(0, fours), a1 = a0, a2 = a0, a3 = a0;
+    let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
     let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
     let c0 = a0, c1 = a0, c2 = a0, c3 = a0;
     let d0 = a0, d1 = a0, d2 = a0, d3 = a0;
     let key = keys + sixteen;
-    for (let x = queries; x < end; x += 32, key += 128) {
-      const a = v128.load(key);
-      const b = v128.load(key, 16);
-      const c = v128.load(key, 32);
-      const d = v128.load(key, 48);
-      let aWords = even(a);
-      let bWords = even(b);
-      let cWords = even(c);
-      let dWords = even(d);
-      let code = v128.load32_splat(x);
-      a0 = addWords(a0, aWords, code);
-      b0 = addWords(b0, bWords, code);
-      c0 = addWords(c0, cWords, code);
-      d0 = addWords(d0, dWords, code);
-      code = v128.load32_splat(x, 8);
-      a1 = addWords(a1, aWords, code);
-      b1 = addWords(b1, bWords, code);
-      c1 = addWords(c1, cWords, code);
-      d1 = addWords(d1, dWords, code);
-      code = v128.load32_splat(x, 16);
-      a2 = addWords(a2, aWords, code);
-      b2 = addWords(b2, bWords, code);
-      c2 = addWords(c2, cWords, code);
-      d2 = addWords(d2, dWords, code);
-      code = v128.load32_splat(x, 24);
-      a3 = addWords(a3, aWords, code);
-      b3 = addWords(b3, bWords, code);
-      c3 = addWords(c3, cWords, code);
-      d3 = addWords(d3, dWords, code);
-      aWords = odd(a, high);
-      bWords = odd(b, high);
-      cWords = odd(c, high);
-      dWords = odd(d, high);
-      code = v128.load32_splat(x, 4);
-      a0 = addWords(a0, aWords, code);
-      b0 = addWords(b0, bWords, code);
-      c0 = addWords(c0, cWords, code);
-      d0 = addWords(d0, dWords, code);
-      code = v128.load32_splat(x, 12);
-      a1 = addWords(a1, aWords, code);
-      b1 = addWords(b1, bWords, code);
-      c1 = addWords(c1, cWords, code);
-      d1 = addWords(d1, dWords, code);
-      code = v128.load32_splat(x, 20);
-      a2 = addWords(a2, aWords, code);
-      b2 = addWords(b2, bWords, code);
-      c2 = addWords(c2, cWords, code);
-      d2 = addWords(d2, dWords, code);
-      code = v128.load32_splat(x, 28);
-      a3 = addWords(a3, aWords, code);
-      b3 = addWords(b3, bWords, code);
-      c3 = addWords(c3, cWords, code);
-      d3 = addWords(d3, dWords, code);
-    }
-    const aScale = v128.load(keyScales + sixteen);
-    const bScale = v128.load(keyScales + sixteen, 16);
-    const cScale = v128.load(keyScales + sixteen, 32);
-    const dScale = v128.load(keyScales + sixteen, 48);
-    const to = scores + sixteen;
-    const scale0 = v128.load32_splat(queryScales);
-    const scale1 = v128.load32_splat(queryScales, 4);
-    const scale2 = v128.load32_splat(queryScales, 8);
-    const scale3 = v128.load32_splat(queryScales, 12);
-    storeScores(to, unscaled(a0), aScale, unscaled(b0), bScale, scale0);
-    storeScores(to + 32, unscaled(c0), cScale, unscaled(d0), dScale, scale0);
-    storeScores(to + 128, unscaled(a1), aScale, unscaled(b1), bScale, scale1);
-    storeScores(to + 160, unscaled(c1), cScale, unscaled(d1), dScale, scale1);
-    storeScores(to + 256, unscaled(a2), aScale, unscaled(b2), bScale, scale2);
-    storeScores(to + 288, unscaled(c2), cScale, unscaled(d2), dScale, scale2);
-    storeScores(to + 384, unscaled(a3), aScale, unscaled(b3), bScale, scale3);
-    storeScores(to + 416, unscaled(c3), cScale, unscaled(d3), dScale, scale3);
-  }
-}
-
-/** Sixteen slots of two queries, by words: a load of codes serves four vectors of keys. */
-@inline function scoreTwo(queries: usize, queryScales: usize, keys: usize, keyScales: usize, fours: i32, scores: usize): void {
-  const end = queries + <usize>fours * fourBytes<i16>();
-  const high = kept(0xff00ff00, fours);
-  for (let sixteen: usize = 0; sixteen < 128; sixteen += 64) {
-    let a0 = i32x4.splat(0), a1 = a0, b0 = a0, b1 = a0;
-    let c0 = a0, c1 = a0, d0 = a0, d1 = a0;
-    let key = keys + sixteen;
     let x = queries;
     do {
-      let first = v128.load32_splat(x);
-      let second = v128.load32_splat(x, 8);
-      let words = even(v128.load(key));
-      a0 = addWords(a0, words, first);
-      a1 = addWords(a1, words, second);
-      words = even(v128.load(key, 16));
-      b0 = addWords(b0, words, first);
-      b1 = addWords(b1, words, second);
-      words = even(v128.load(key, 32));
-      c0 = addWords(c0, words, first);
-      c1 = addWords(c1, words, second);
-      words = even(v128.load(key, 48));
-      d0 = addWords(d0, words, first);
-      d1 = addWords(d1, words, second);
-      first = v128.load32_splat(x, 4);
-      second = v128.load32_splat(x, 12);
-      words = odd(v128.load(key), high);
-      a0 = addWords(a0, words, first);
-      a1 = addWords(a1, words, second);
-      words = odd(v128.load(key, 16), high);
-      b0 = addWords(b0, words, first);
-      b1 = addWords(b1, words, second);
-      words = odd(v128.load(key, 32), high);
-      c0 = addWords(c0, words, first);
-      c1 = addWords(c1, words, second);
-      words = odd(v128.load(key, 48), high);
-      d0 = addWords(d0, words, first);
-      d1 = addWords(d1, words, second);
+      let a = even(v128.load(key));
+      let b = even(v128.load(key, 16));
+      let c = even(v128.load(key, 32));
+      let d = even(v128.load(key, 48));
+      let code = v128.load32_splat(x);
+      a0 = addWords(a0, a, code);
+      b0 = addWords(b0, b, code);
+      c0 = addWords(c0, c, code);
+      d0 = addWords(d0, d, code);
+      code = v128.load32_splat(x, 8);
+      a1 = addWords(a1, a, code);
+      b1 = addWords(b1, b, code);
+      c1 = addWords(c1, c, code);
+      d1 = addWords(d1, d, code);
+      if (four) {
+        code = v128.load32_splat(x, 16);
+        a2 = addWords(a2, a, code);
+        b2 = addWords(b2, b, code);
+        c2 = addWords(c2, c, code);
+        d2 = addWords(d2, d, code);
+        code = v128.load32_splat(x, 24);
+        a3 = addWords(a3, a, code);
+        b3 = addWords(b3, b, code);
+        c3 = addWords(c3, c, code);
+        d3 = addWords(d3, d, code);
+      }
+      a = odd(v128.load(key), high);
+      b = odd(v128.load(key, 16), high);
+      c = odd(v128.load(key, 32), high);
+      d = odd(v128.load(key, 48), high);
+      code = v128.load32_splat(x, 4);
+      a0 = addWords(a0, a, code);
+      b0 = addWords(b0, b, code);
+      c0 = addWords(c0, c, code);
+      d0 = addWords(d0, d, code);
+      code = v128.load32_splat(x, 12);
+      a1 = addWords(a1, a, code);
+      b1 = addWords(b1, b, code);
+      c1 = addWords(c1, c, code);
+      d1 = addWords(d1, d, code);
+      if (four) {
+        code = v128.load32_splat(x, 20);
+        a2 = addWords(a2, a, code);
+        b2 = addWords(b2, b, code);
+        c2 = addWords(c2, c, code);
+        d2 = addWords(d2, d, code);
+        code = v128.load32_splat(x, 28);
+        a3 = addWords(a3, a, code);
+        b3 = addWords(b3, b, code);
+        c3 = addWords(c3, c, code);
+        d3 = addWords(d3, d, code);
+      }
       key += 128;
       x += 32;
     } while (x < end);
@@ -246,12 +191,19 @@ export function scoreTile<T, N>(
     const cScale = v128.load(keyScales + sixteen, 32);
     const dScale = v128.load(keyScales + sixteen, 48);
     const to = scores + sixteen;
-    const first = v128.load32_splat(queryScales);
-    const second = v128.load32_splat(queryScales, 4);
-    storeScores(to, unscaled(a0), aScale, unscaled(b0), bScale, first);
-    storeScores(to + 32, unscaled(c0), cScale, unscaled(d0), dScale, first);
-    storeScores(to + 128, unscaled(a1), aScale, unscaled(b1), bScale, second);
-    storeScores(to + 160, unscaled(c1), cScale, unscaled(d1), dScale, second);
+    let scale = v128.load32_splat(queryScales);
+    storeScores(to, unscaled(a0), aScale, unscaled(b0), bScale, scale);
+    storeScores(to + 32, unscaled(c0), cScale, unscaled(d0), dScale, scale);
+    scale = v128.load32_splat(queryScales, 4);
+    storeScores(to + 128, unscaled(a1), aScale, unscaled(b1), bScale, scale);
+    storeScores(to + 160, unscaled(c1), cScale, unscaled(d1), dScale, scale);
+    if (!four) continue;
+    scale = v128.load32_splat(queryScales, 8);
+    storeScores(to + 256, unscaled(a2), aScale, unscaled(b2), bScale, scale);
+    storeScores(to + 288, unscaled(c2), cScale, unscaled(d2), dScale, scale);
+    scale = v128.load32_splat(queryScales, 12);
+    storeScores(to + 384, unscaled(a3), aScale, unscaled(b3), bScale, scale);
+    storeScores(to + 416, unscaled(c3), cScale, unscaled(d3), dScale, scale);
   }
 }
 
