@@ -1,7 +1,8 @@
 /**
  * gemm.ts for registers of 256 bits (`WIDE_VECTORS`), which hold the sums of two panels, 16 rows: what is loaded of tokens serves twice as
  * many products. The panels lie `panelBytes` apart, their scales and minimums `scaleBytes`; y's rows of the second one follow the first
- * one's. Other operands are those of gemm.ts. A step takes 8 columns (4 of Wide), which every group has.
+ * one's. Other operands are those of gemm.ts. A step takes 8 columns (4 of Wide), which every group has: there
+ * are registers left, and what a loop costs besides its products counts.
  */
 import { kept } from "./kept";
 import { addDots, codeBytes, NARROW_COLUMNS } from "./quantized-dots";
@@ -43,11 +44,11 @@ export function timesPanels4<P, S>(
       const end = code + span;
       do {
         let top: v128, bottom: v128, nextTop: v128, nextBottom: v128, c: v128;
-        top = v128.load(w, 0);
+        top = v128.load(w);
         bottom = v128.load(w, 16);
-        nextTop = v128.load(next, 0);
+        nextTop = v128.load(next);
         nextBottom = v128.load(next, 16);
-        c = v128.load32_splat(code, 0);
+        c = v128.load32_splat(code);
         a0 = addDots<P>(a0, top, c);
         b0 = addDots<P>(b0, bottom, c);
         c0 = addDots<P>(c0, nextTop, c);
