@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sourceFiles } from "./checks/sources.ts";
@@ -35,15 +35,31 @@ function run(command: string, ...args: string[]): string {
 
 let tarball = "";
 
-test("the package holds the compiled sources, the modules and nano, and nothing else", () => {
+/** The files of dist/chunks that these files import, directly or not. */
+function importedBy(files: readonly string[]): Set<string> {
+  const found = new Set<string>();
+  const follow = (path: string): void => {
+    for (const [, specifier] of readFileSync(join(root, path), "utf8").matchAll(/(?:from |import |import\()"(\.[^"]+)"/g)) {
+      const chunk = posix.join(posix.dirname(path), specifier!);
+      if (found.has(chunk) || files.includes(chunk)) continue;
+      found.add(chunk);
+      follow(chunk);
+    }
+  };
+  files.forEach(follow);
+  return found;
+}
+
+test("the package holds the bundled sources, their declarations, the modules and nano, and nothing else", () => {
   // No scripts: `prepack` would rebuild what other tests are running from.
   const [packed] = JSON.parse(run("npm", "pack", root, "--json", "--ignore-scripts", "--pack-destination", folder));
   tarball = join(folder, packed.filename);
   const files: string[] = packed.files.map(({ path }: { path: string }) => path);
-  const compiled = sourceFiles("src").flatMap(({ path }) => {
-    const stem = path.replace(/^src\//, "dist/").replace(/\.ts$/, "");
-    return [`${stem}.js`, `${stem}.js.map`, `${stem}.d.ts`];
-  });
+  const declarations = sourceFiles("src").map(({ path }) => path.replace(/^src\//, "dist/").replace(/\.ts$/, ".d.ts"));
+  const entries = ["index", "server", "cli/main", "engine/team-worker", "engine/team-worker-node"].map(
+    (name) => `dist/${name}.js`,
+  );
+  const bundled = [...entries, ...importedBy(entries)].flatMap((path) => [path, `${path}.map`]);
   const nano = [
     "config.json",
     "generation_config.json",
@@ -56,7 +72,8 @@ test("the package holds the compiled sources, the modules and nano, and nothing 
     "package.json",
     "README.md",
     "LICENSE",
-    ...compiled,
+    ...declarations,
+    ...bundled,
     "dist/wasm/qwen3-relaxed.wasm",
     "dist/wasm/qwen3-simd.wasm",
     "dist/wasm/qwen3-wide.wasm",

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /** The program `qwen3`: gives the process's streams to the commands, and their exit code back. */
-import { startQuickly } from "./quick-start.ts";
+import module from "node:module";
 
-startQuickly();
+// Code that was compiled is kept from one run to the next, from Node 22.8 on; for what is imported afterwards.
+(module as { enableCompileCache?(): unknown }).enableCompileCache?.();
 const { describe, runProgram } = await import("./program.ts");
 
 const interrupt = new AbortController();

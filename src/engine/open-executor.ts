@@ -5,6 +5,7 @@ import { type ChosenKernels, chooseKernels, openWasmBackend } from "../backend/w
 import { Qwen3Error } from "../core/errors.ts";
 import { detectHost } from "../core/host.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { quantizes } from "../model/weight-format.ts";
 import { loadWeights } from "../model/weights.ts";
 import { type Executor, LocalExecutor } from "./executor.ts";
 import type { ModelOptions } from "./model-options.ts";
@@ -19,7 +20,11 @@ export async function openExecutor(
   start?: StartThread,
 ): Promise<Executor> {
   const { wasm = {}, kvCache } = options;
-  const kernels = options.backend === "reference" ? undefined : await chooseKernels(wasm, plan.weightBytes < SMALL_MODEL_BYTES);
+  const work = {
+    isSmall: plan.weightBytes < SMALL_MODEL_BYTES,
+    isUnquantized: kvCache !== "int8" && !quantizes(checkpoint.tensors.values(), options),
+  };
+  const kernels = options.backend === "reference" ? undefined : await chooseKernels(wasm, work);
   if (plan.threads > 1)
     try {
       return await openTeam(checkpoint, plan, options, kernels, start);

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import type { StartThread } from "./threads.ts";
 
 export const startThread: StartThread = (name, { message, lost }) => {
-  const worker = new Worker(new URL("./team-worker-node.js", import.meta.url), {
+  const worker = new Worker(new URL("../engine/team-worker-node.js", import.meta.url), {
     name,
     execArgv: [], // those of a program given as text (--input-type) would keep a file from running
   });

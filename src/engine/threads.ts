@@ -32,7 +32,7 @@ export async function threadStarter(host: Host): Promise<StartThread> {
 }
 
 export const startWebWorker: StartThread = (name, { message, lost }) => {
-  const worker = new Worker(new URL("./team-worker.js", import.meta.url), { type: "module", name });
+  const worker = new Worker(new URL("../engine/team-worker.js", import.meta.url), { type: "module", name });
   worker.onmessage = ({ data }) => message(data);
   worker.onmessageerror = () => lost(new Error("a message could not be read"));
   worker.onerror = (event) => {

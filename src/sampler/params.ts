@@ -72,7 +72,7 @@ function biases(given: ReadonlyMap<number, number> | Readonly<Record<string, num
   );
 }
 
+/** No secret depends on it, and loading `crypto` takes Node 7 ms. */
 function randomSeed(): number {
-  const [low, high] = crypto.getRandomValues(new Uint32Array(2));
-  return (high! >>> 11) * 0x100000000 + low!;
+  return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
 }

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
 const imports = {
-  "qwen3.ts": "/build/src/index.js",
-  "qwen3.ts/": "/build/src/",
+  "qwen3.ts": "/dist/index.js",
+  "qwen3.ts/": "/build/src/", // what is not exported
   "@huggingface/jinja": "/node_modules/@huggingface/jinja/dist/index.js",
   "@huggingface/tokenizers": "/node_modules/@huggingface/tokenizers/dist/tokenizers.mjs",
   "@noble/hashes/": "/node_modules/@noble/hashes/",
@@ -22,7 +22,7 @@ export async function serve() {
     response.setHeader("cross-origin-embedder-policy", "require-corp");
     const path = normalize(new URL(request.url, "http://x").pathname);
     if (path === "/") return response.setHeader("content-type", "text/html").end(page);
-    if (!/^\/(?:build|node_modules)\//.test(path)) return response.writeHead(404).end();
+    if (!/^\/(?:build|dist|node_modules)\//.test(path)) return response.writeHead(404).end();
     try {
       const bytes = await readFile(join(root, path));
       return response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream").end(bytes);

@@ -11,24 +11,33 @@ const { Qwen3 } = (await import(new URL("dist/index.js", root).href)) as typeof 
 export interface Report {
   readonly engine: string;
   readonly version: string;
-  /** For "simd" (demanded), "auto" (chosen by the probe) and "wide": the backend's own description. */
+  /** For "simd", "relaxed" and "wide", demanded, and for nano as it is and quantized, chosen: the backend's own description. */
   readonly builds: Readonly<Record<string, string>>;
   /** By case: SHA-256 of the raw bits. */
   readonly hashes: Readonly<Record<string, string>>;
 }
 
-/** Without relaxed SIMD an engine has no wide build: then what it has instead. */
-const wide = await Qwen3.fromPretrained(new URL("weights/nano/", root), { wasm: { build: "wide" } }).then(
-  async (model) => {
-    await model.close();
-    return { build: "wide" } as const;
-  },
-  () => undefined,
-);
-const BUILDS = { simd: { build: "simd" }, auto: undefined, wide } as const;
+async function descriptionOf(options: ModelOptions): Promise<string> {
+  const model = await Qwen3.fromPretrained(new URL("weights/nano/", root), options);
+  await model.close();
+  return model.description;
+}
+
+/** Without relaxed SIMD an engine has one build of the three: then what it chooses. */
+const ifAny = (build: "relaxed" | "wide") =>
+  descriptionOf({ wasm: { build } }).then(
+    () => ({ build }),
+    () => undefined,
+  );
+const wide = await ifAny("wide");
+const BUILDS = { simd: { build: "simd" }, relaxed: await ifAny("relaxed"), wide } as const;
 const GOLDEN = ["gqa-bf16", "mqa-untied-f32", "mha-f16", "sharded-bf16", "yarn-bf16"];
 
-const builds: Record<string, string> = {};
+const builds: Record<string, string> = {
+  "nano, chosen": await descriptionOf({}),
+  "nano int8, chosen": await descriptionOf({ weights: "int8" }),
+  "nano with an int8 cache, chosen": await descriptionOf({ kvCache: "int8" }),
+};
 const hashes: Record<string, string> = {};
 
 async function record(name: string, values: Float32Array | readonly number[] | string): Promise<void> {

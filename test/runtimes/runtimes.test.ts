@@ -32,15 +32,22 @@ test("every engine gives the same bits", () => {
   for (const report of reports.values()) assert.equal(report.hashes, first.hashes, `${report.engine} ${report.version}`);
 });
 
-test("the chosen build gives the bits of the plain one, and so does the wide one", () => {
+test("the builds with relaxed SIMD and with wide vectors give the bits of the plain one", () => {
   const { hashes, builds } = reports.get("node 24")!;
   assert.match(builds.simd!, "simd");
-  assert.match(builds.auto!, "relaxed-simd", "small models do without the wide build");
+  assert.match(builds.relaxed!, "relaxed-simd");
   assert.match(builds.wide!, "wide vectors");
   const plain = Object.keys(hashes).filter((name) => name.startsWith("simd, "));
   assert.ok(plain.length >= 50);
   for (const name of plain)
-    for (const other of ["auto, ", "wide, "]) assert.is(hashes[name.replace("simd, ", other)], hashes[name], name);
+    for (const other of ["relaxed, ", "wide, "]) assert.is(hashes[name.replace("simd, ", other)], hashes[name], name);
+});
+
+test("small models do without the wide build, and without the probe where nothing is quantized", () => {
+  const { builds } = reports.get("node 24")!;
+  assert.is(builds["nano, chosen"], "wasm, simd");
+  assert.is(builds["nano int8, chosen"], "wasm, relaxed-simd");
+  assert.is(builds["nano with an int8 cache, chosen"], "wasm, relaxed-simd");
 });
 
 test("threads give the bits of one", () => {

@@ -1,5 +1,6 @@
 /** Where the kernels' builds come from: files beside this package's code, or a module that the host compiled. */
 import { detectHost } from "../../core/host.ts";
+import { kernelFile } from "../kernel-files.ts";
 
 /**
  * The same kernels: for every engine with 128-bit SIMD, with the dot products of relaxed SIMD, and those with tiles for registers of 256
@@ -9,9 +10,7 @@ export type Build = "simd" | "relaxed" | "wide";
 
 /** @throws Error if the file cannot be read, the engine lacks the instructions, or the host forbids compiling */
 export async function loadModule(build: Build): Promise<WebAssembly.Module> {
-  const bytes = (await detectHost().readFileUrl(
-    new URL(`../../wasm/qwen3-${build}.wasm`, import.meta.url),
-  )) as Uint8Array<ArrayBuffer>;
+  const bytes = (await detectHost().readFileUrl(kernelFile(build))) as Uint8Array<ArrayBuffer>;
   return (build === "wide" && (await wideVectors())?.compileWide(bytes)) || WebAssembly.compile(bytes);
 }
 

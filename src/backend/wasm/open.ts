@@ -31,6 +31,14 @@ export interface ChosenKernels {
 /** What is known of what will be asked of a backend. */
 export type Planned = Pick<InstanceOptions, "plannedBytes" | "stepBytes" | "watch">;
 
+/** What is known of the work before it begins. */
+export interface Work {
+  /** There is so little to compute that kernels which take long to compile would not pay. */
+  readonly isSmall?: boolean;
+  /** No weights, activations or caches are quantized: the builds differ in nothing that is used, and engines have no choice in it. */
+  readonly isUnquantized?: boolean;
+}
+
 /** What the probes' operands take, many times over. */
 const TRIAL_BYTES = 16 * 1024 * 1024;
 
@@ -42,25 +50,31 @@ export async function createWasmBackend(options: WasmOptions = {}, planned: Plan
 /**
  * The fastest kernels that compute rightly here.
  *
- * @param soon there is so little to compute that kernels which take long to compile would not pay
  * @throws BACKEND_UNAVAILABLE with the reason for each build that was tried
  */
-export async function chooseKernels({ module, build = "auto" }: WasmOptions = {}, soon = false): Promise<ChosenKernels> {
+export async function chooseKernels({ module, build = "auto" }: WasmOptions = {}, work: Work = {}): Promise<ChosenKernels> {
   if (!["auto", "simd", "relaxed", "wide"].includes(build))
     throw new Qwen3Error("ARGUMENT", `wasm.build is ${build}; allowed: "auto", "simd", "relaxed", "wide"`);
-  const candidates = module ? (["module"] as const) : build === "auto" ? await buildsHere(soon) : [build];
+  const candidates = module ? [["module", () => probed(module)] as const] : await buildsFor(build, work);
   const reasons: string[] = [];
-  for (const candidate of candidates) {
-    const chosen = await probed(candidate === "module" ? module! : loadModule(candidate)).catch((error: Error) => error);
+  for (const [candidate, kernels] of candidates) {
+    const chosen = await kernels().catch((error: Error) => error);
     if (!(chosen instanceof Error)) return chosen;
     reasons.push(`${candidate}: ${chosen.message}`);
   }
   throw new Qwen3Error("BACKEND_UNAVAILABLE", `no WebAssembly kernels can be used here: ${reasons.join("; ")}`);
 }
 
-/** The fastest first. */
-async function buildsHere(soon: boolean): Promise<readonly Build[]> {
-  return !soon && (await hasWideVectors()) ? ["wide", "relaxed", "simd"] : ["relaxed", "simd"];
+/** The builds that may be taken, the fastest first, each with how its kernels are got. */
+async function buildsFor(
+  build: "auto" | Build,
+  { isSmall, isUnquantized }: Work,
+): Promise<readonly (readonly [Build, () => Promise<ChosenKernels>])[]> {
+  // Without the probe, which takes as long as a small model's first answer.
+  if (build === "auto" && isSmall && isUnquantized)
+    return [["simd", async () => ({ module: await loadModule("simd"), unsignedDots: false })]];
+  const all = !isSmall && (await hasWideVectors()) ? (["wide", "relaxed", "simd"] as const) : (["relaxed", "simd"] as const);
+  return (build === "auto" ? all : [build]).map((name) => [name, () => probed(loadModule(name))]);
 }
 
 /** The kernels of a module, with the fastest dots that are right here. @throws Error saying what is wrong with it */
