@@ -23,7 +23,12 @@ test("src uses exact functions of Math only, and no power operator", () => {
   const files = sourceFiles("src");
   assert.ok(files.length >= 10, `${files.length} files looked at`);
   assert.ok(findInCode(files, /\bMath\.\w+/g).length >= 10, "the files that compute were not among them");
-  assert.equal(findInCode(files, INEXACT_MATH), []);
+  // One of them: a seed that nobody gave may be any.
+  assert.equal(
+    findInCode(files, INEXACT_MATH).map((use) => use.replace(/:.*/, "")),
+    ["src/sampler/params.ts"],
+  );
+  assert.is(findInCode(files, /\bMath\.random\(\)/g).length, 1);
   assert.equal(findInCode(files, POWER), []);
 });
 
