@@ -19,13 +19,20 @@ export const SIGN = i32.MIN_VALUE;
 @inline export function widen4F16(
   half: v128, magnitudeBits: v128, bias: v128, liftedBias: v128, finite: v128, infinite: v128, sign: v128,
 ): v128 {
-  const magnitude = v128.and(i32x4.shl(half, 13), magnitudeBits);
+  return widenPlacedF16(i32x4.shl(half, 13), half, magnitudeBits, bias, liftedBias, finite, infinite, sign);
+}
+
+/** Four f16 that lie anywhere. @param placed with exponent and mantissa in an f32's place; @param signed with the sign at the top */
+@inline export function widenPlacedF16(
+  placed: v128, signed: v128, magnitudeBits: v128, bias: v128, liftedBias: v128, finite: v128, infinite: v128, sign: v128,
+): v128 {
+  const magnitude = v128.and(placed, magnitudeBits);
   const normal = i32x4.add(magnitude, bias);
   const denormal = f32x4.sub(i32x4.add(magnitude, liftedBias), liftedBias);
   // A normal f16 comes out too large as a denormal, and a denormal too large as a normal: the smaller is right.
   const value = f32x4.pmin(normal, denormal);
   const special = v128.and(i32x4.gt_s(normal, finite), infinite);
-  return v128.or(v128.or(value, special), v128.and(half, sign));
+  return v128.or(v128.or(value, special), v128.and(signed, sign));
 }
 
 /** Whether none of eight f16 is zero, denormal, infinity or NaN: no exponent is 0 or 31, whose successors modulo 32 are 1 and 0. */

@@ -1,76 +1,113 @@
 /**
  * y = x W^T for weights in f32, bf16 or f16.
  *
- *   x [tokens, cols] f32      W [rows, cols] of the stored type, row-major, no padding      y [tokens, rows] f32
+ *   x [tokens, cols] f32      W [rows, cols] in blocks (float-blocks.ts)      y [tokens, rows] f32
+ *   scratch   a stretch of 256 columns in f32 [256][16 rows], then for every four tokens sums [4][4 tokens][16 rows] f32
  *
- * Rows come in panels of 16 that stay in cache while all tokens pass. A few tokens widen the weights as they read them, more of
- * them let the panel be widened to f32 once: `panel` is room for 16 * cols f32, unused for f32 weights.
+ * A few tokens take a block as it lies, one after the other; of more of them all take a stretch of columns, in f32, out of the nearest cache.
  */
-import { widenBf16, widenF16 } from "./convert";
-import { dotRow, dotRows4, dotTile4x2 } from "./float-dots";
-import { dotRows4F16 } from "./f16-dots";
-import { BF16 } from "./floats";
+import { BLOCK_ROWS, columnBytes, transpose, widenColumns } from "./float-blocks";
+import { dotRow, dotRows4 } from "./float-dots";
+import { addColumns } from "./float-gemm";
+import { timesBlock } from "./float-gemv";
+import { BF16, F16, storeRest } from "./floats";
 
-const PANEL_ROWS = 16;
-const FEW_TOKENS = 4;
+/** Rows of f32 one after the other. */
+type Rows = f64;
 
-export function matmulF32(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, _panel: usize): void {
+const STRETCH: i32 = 256;
+const SUMS: usize = <usize>STRETCH << 6;
+
+export function matmulF32(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, scratch: usize): void {
+  product<f32>(x, w, y, tokens, rows, cols, scratch, 4);
+}
+
+export function matmulBf16(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, scratch: usize): void {
+  product<BF16>(x, w, y, tokens, rows, cols, scratch, 10);
+}
+
+export function matmulF16(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, scratch: usize): void {
+  product<F16>(x, w, y, tokens, rows, cols, scratch, 2);
+}
+
+/** @param many so many tokens are worth the stretch */
+@inline function product<T>(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, scratch: usize, many: i32): void {
   const yBytes = <usize>rows << 2;
-  for (let r = 0; r < rows; r += PANEL_ROWS) {
-    const count = min(PANEL_ROWS, rows - r);
-    timesPanel<f32>(x, w + ((<usize>r * cols) << 2), y + (<usize>r << 2), tokens, count, cols, yBytes);
-  }
-}
-
-export function matmulBf16(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, panel: usize): void {
-  const yBytes = <usize>rows << 2;
-  for (let r = 0; r < rows; r += PANEL_ROWS) {
-    const count = min(PANEL_ROWS, rows - r);
-    const from = w + ((<usize>r * cols) << 1);
-    const to = y + (<usize>r << 2);
-    if (tokens < FEW_TOKENS) timesPanel<BF16>(x, from, to, tokens, count, cols, yBytes);
-    else {
-      widenBf16(from, panel, count * cols);
-      timesPanel<f32>(x, panel, to, tokens, count, cols, yBytes);
-    }
-  }
-}
-
-export function matmulF16(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, panel: usize): void {
-  const yBytes = <usize>rows << 2;
-  const wBytes = <usize>cols << 1;
-  const direct = tokens == 1 ? rows & ~3 : 0; // rows that are widened as they are read
-  let r = 0;
-  for (; r < direct; r += 4) v128.store(y + (<usize>r << 2), dotRows4F16(x, w + <usize>r * wBytes, wBytes, cols));
-  for (; r < rows; r += PANEL_ROWS) {
-    const count = min(PANEL_ROWS, rows - r);
-    widenF16(w + <usize>r * wBytes, panel, count * cols);
-    timesPanel<f32>(x, panel, y + (<usize>r << 2), tokens, count, cols, yBytes);
-  }
-}
-
-/** `timesPanel` for a panel that was widened elsewhere. */
-export function timesPanelF32(x: usize, panel: usize, y: usize, tokens: i32, rows: i32, cols: i32, yBytes: usize): void {
-  timesPanel<f32>(x, panel, y, tokens, rows, cols, yBytes);
-}
-
-/** All tokens through the rows of one panel, two tokens at a time; y's rows are yBytes apart. */
-function timesPanel<T>(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, yBytes: usize): void {
   const xBytes = <usize>cols << 2;
-  const wBytes = <usize>cols * sizeof<T>();
-  let xt = x;
-  let yt = y;
-  for (let t = 0; t < (tokens & ~1); t += 2, xt += 2 * xBytes, yt += 2 * yBytes) {
-    let r = 0;
-    for (; r < (rows & ~3); r += 4) dotTile4x2<T>(xt, xBytes, w + <usize>r * wBytes, wBytes, cols, yt + (<usize>r << 2), yBytes);
-    for (; r < rows; r++) {
-      store<f32>(yt + (<usize>r << 2), dotRow<T>(xt, w + <usize>r * wBytes, cols));
-      store<f32>(yt + (<usize>r << 2) + yBytes, dotRow<T>(xt + xBytes, w + <usize>r * wBytes, cols));
-    }
+  let block = w;
+  let to = y;
+  for (let row = 0; row < rows; row += BLOCK_ROWS, block += <usize>cols * columnBytes<T>(), to += BLOCK_ROWS << 2) {
+    const count = min(BLOCK_ROWS, rows - row);
+    if (tokens >= many) timesTokens<T>(x, block, to, tokens, count, cols, yBytes, scratch);
+    else
+      for (let t: usize = 0; t < <usize>tokens; t++) {
+        timesBlock<T>(x + t * xBytes, block, cols, scratch + SUMS);
+        storeTotals(scratch + SUMS, 64, to + t * yBytes, count);
+      }
   }
-  if (tokens & 1) {
+}
+
+/** All tokens with a block of type T, or with rows as they come (`Rows`). */
+function timesTokens<T>(x: usize, block: usize, y: usize, tokens: i32, rows: i32, cols: i32, yBytes: usize, scratch: usize): void {
+  const sums = scratch + SUMS;
+  memory.fill(sums, 0, <usize>(tokens + 3 & ~3) << 8);
+  for (let k = 0; k < cols; k += STRETCH) {
+    const columns = min(STRETCH, cols - k);
+    const at = <usize>k << 2;
+    if (sizeof<T>() == sizeof<Rows>()) transpose(block + at, <usize>cols << 2, scratch, 0, rows, columns);
+    else if (sizeof<T>() == 2) widenColumns<T>(block + <usize>k * columnBytes<T>(), scratch, columns);
+    else memory.copy(scratch, block + <usize>k * columnBytes<T>(), <usize>columns << 6); // in the order in which it lies: memory is fast so
+    timesColumns(x + at, <usize>cols << 2, scratch, columns, tokens, sums);
+  }
+  for (let t = 0; t < tokens; t++)
+    storeTotals(sums + (<usize>(t >> 2) << 10) + (<usize>(t & 3) << 6), 256, y + <usize>t * yBytes, rows);
+}
+
+/** By fours; where the last ones are fewer the last one stands in. */
+function timesColumns(x: usize, xBytes: usize, panel: usize, columns: i32, tokens: i32, sums: usize): void {
+  const last = tokens - 1;
+  let sum = sums;
+  for (let t = 0; t < tokens; t += 4, sum += 1024) {
+    const b = x + <usize>min(t + 1, last) * xBytes;
+    const c = x + <usize>min(t + 2, last) * xBytes;
+    const d = x + <usize>min(t + 3, last) * xBytes;
+    addColumns(x + <usize>t * xBytes, b, c, d, panel, columns, sum);
+  }
+}
+
+/** (s0 + s1) + (s2 + s3) of `rows` rows. @param stride bytes from a partial sum's 16 rows to the next one's */
+function storeTotals(sums: usize, stride: usize, y: usize, rows: i32): void {
+  let from = sums;
+  let to = y;
+  let left = rows;
+  for (; left > 0; left -= 4, from += 16, to += 16) {
+    const total = f32x4.add(
+      f32x4.add(v128.load(from), v128.load(from + stride)),
+      f32x4.add(v128.load(from + 2 * stride), v128.load(from + 3 * stride)),
+    );
+    if (left >= 4) v128.store(to, total);
+    else storeRest(to, total, left);
+  }
+}
+
+/**
+ * For a panel [rows, cols] in f32 that was widened elsewhere, of at most 16 rows; y's rows are yBytes apart.
+ *
+ * @param scratch as above
+ */
+export function timesPanelF32(
+  x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, yBytes: usize, scratch: usize,
+): void {
+  if (tokens >= 4) {
+    timesTokens<Rows>(x, w, y, tokens, rows, cols, yBytes, scratch);
+    return;
+  }
+  const xBytes = <usize>cols << 2;
+  for (let t: usize = 0; t < <usize>tokens; t++) {
+    const from = x + t * xBytes;
+    const to = y + t * yBytes;
     let r = 0;
-    for (; r < (rows & ~3); r += 4) v128.store(yt + (<usize>r << 2), dotRows4<T>(xt, w + <usize>r * wBytes, wBytes, cols));
-    for (; r < rows; r++) store<f32>(yt + (<usize>r << 2), dotRow<T>(xt, w + <usize>r * wBytes, cols));
+    for (; r < (rows & ~3); r += 4) v128.store(to + (<usize>r << 2), dotRows4<f32>(from, w + <usize>r * xBytes, xBytes, cols));
+    for (; r < rows; r++) store<f32>(to + (<usize>r << 2), dotRow<f32>(from, w + <usize>r * xBytes, cols));
   }
 }

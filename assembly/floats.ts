@@ -3,6 +3,8 @@
  * mantissa 7); binary16 takes more steps (f16.ts).
  */
 export type BF16 = u16;
+/** IEEE binary16 (f16.ts). */
+export type F16 = i16;
 
 /** The four values at p. */
 @inline export function load4<T>(p: usize): v128 {

@@ -47,9 +47,9 @@ test("nano's numbers", async () => {
   assert.is(half.kvBytesPerToken, plan.kvBytesPerToken / 2);
 });
 
-test("weights count as they are held: quantized ones in blocks of 4 rows and whole groups, with a scale of two bytes", async () => {
-  assert.is(matrixBytes(5, 7, { type: "f32" }), 5 * 7 * 4);
-  assert.is(matrixBytes(5, 7, { type: "bf16" }), 5 * 7 * 2);
+test("weights count as they are held: floats in blocks of 16 rows, quantized ones of 8 and in whole groups, with a scale of two bytes", async () => {
+  assert.is(matrixBytes(5, 7, { type: "f32" }), 16 * 7 * 4);
+  assert.is(matrixBytes(17, 7, { type: "bf16" }), 32 * 7 * 2);
   assert.is(matrixBytes(8, 256, { type: "fp8" }), 8 * (256 + 4 * 3)); // a bound and two scales beside each row
   assert.is(matrixBytes(5, 33, { type: "fp8" }), 176 + 5 * 4 * 2);
   assert.is(matrixBytes(8, 64, { type: "int8", group: 32 }), 8 * (64 + 2 * 2));

@@ -1,7 +1,8 @@
 /** `quantizeAffine` with the kernel that searches the ranges of 4-bit codes: the same bits, fifty times sooner. */
 import type { FloatType } from "../../core/dtype.ts";
 import { type AffineRow, quantizeAffine } from "../quantize-affine.ts";
-import { instantiate, type Kernels, SCALE_KINDS } from "./kernels.ts";
+import { SCALE_KINDS } from "./kernel-sizes.ts";
+import { instantiate, type Kernels } from "./kernels.ts";
 import { loadModule } from "./load.ts";
 import { aligned, WasmMemory } from "./memory.ts";
 

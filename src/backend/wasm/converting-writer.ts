@@ -9,8 +9,9 @@ import { cutParts, type Encoding, isFloat } from "../../formats/encoding.ts";
 import type { MatrixWriter } from "../backend.ts";
 import { LARGEST_WEIGHT, requireWithin } from "../convert-rows.ts";
 import * as check from "../shapes.ts";
-import { type Kernels, SCALE_KINDS } from "./kernels.ts";
-import { packCodes, packScales, type WasmMatrix, writeFp8 } from "./matrix.ts";
+import { SCALE_KINDS } from "./kernel-sizes.ts";
+import type { Kernels } from "./kernels.ts";
+import { packCodes, packFloats, packScales, type WasmMatrix, writeFp8 } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 import { openPanel, packPanel, panelRows } from "./row-panel.ts";
 
@@ -87,9 +88,9 @@ export function decodingWriter(
   };
 }
 
-/** f32 weights, codes, scales and minimums of one row. */
+/** f32 weights of one row, and then codes, scales and minimums, or the weights in 16 bits. */
 function rowScratchBytes({ cols, groups }: WasmMatrix): number {
-  return aligned(cols * 4) + aligned(cols) + 2 * aligned(groups * 4);
+  return aligned(cols * 4) + (groups > 0 ? aligned(cols) + 2 * aligned(groups * 4) : aligned(cols * 2));
 }
 
 /** @param stored address of the row's bytes; @param scratch address of `rowScratchBytes` */
@@ -97,21 +98,22 @@ function convertRow(k: Kernels, matrix: WasmMatrix, row: number, source: FloatTy
   const { memory, cols, groups, format } = matrix;
   check.requireConvertible(format);
   const widenTo = source === "bf16" ? k.widenBf16 : k.widenF16;
+  const weights = source === "f32" ? stored : scratch;
+  const rest = scratch + aligned(cols * 4);
+  if (source !== "f32") widenTo(stored, weights, cols);
   if (format.type === "f32") {
-    if (source === "f32") memory.u8.copyWithin(matrix.address + row * cols * 4, stored, stored + cols * 4);
-    else widenTo(stored, matrix.address + row * cols * 4, cols);
+    packFloats(k, matrix, row, 1, weights);
     return;
   }
-  const weights = source === "f32" ? stored : scratch;
-  if (source !== "f32") widenTo(stored, weights, cols);
   if (!(k.largestMagnitude(weights, cols) <= LARGEST_WEIGHT[format.type]))
     requireWithin(memory.floats(weights, cols), format.type, row);
 
   if (!("group" in format)) {
-    (format.type === "f16" ? k.narrowF16 : k.narrowBf16)(weights, matrix.address + row * cols * 2, cols);
+    (format.type === "f16" ? k.narrowF16 : k.narrowBf16)(weights, rest, cols);
+    packFloats(k, matrix, row, 1, rest);
     return;
   }
-  const codes = scratch + aligned(cols * 4);
+  const codes = rest;
   const scales = codes + aligned(cols);
   const minimums = scales + aligned(groups * 4);
   if (format.type === "int8") k.quantizeInt8(weights, codes, scales, cols, format.group);

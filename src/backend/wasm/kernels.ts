@@ -19,20 +19,49 @@ interface Exports {
   rmsNorm(x: number, gains: number, out: number, rows: number, n: number, eps: number): void;
   rope(x: number, cos: number, sin: number, out: number, tokens: number, heads: number, half: number): void;
 
-  /** x [tokens, cols] times w [rows, cols] transposed. `panel`: scratch of 16 * cols f32. */
+  /** x [tokens, cols] times w [rows, cols] transposed, which lies in blocks (assembly/float-blocks.ts). scratch: `floatScratchBytes`. */
   matmulF32: FloatProduct;
   matmulBf16: FloatProduct;
   matmulF16: FloatProduct;
 
-  /** Codes u8 and scales [rows, 1 + ceil(cols / 128)] f32 with bounds (assembly/f8.ts); panel as above. */
-  matmulF8(x: number, w: number, scales: number, y: number, tokens: number, rows: number, cols: number, panel: number): void;
+  /** Values [rows, cols] of 16 or 32 bits to rows `within` and up of a block. */
+  packRows16: PackRows;
+  packRows32: PackRows;
+  /** A row of a block, to [cols]. */
+  unpackRow16: UnpackValues;
+  unpackRow32: UnpackValues;
+
+  /**
+   * w: codes u8; scales [rows, 1 + ceil(cols / 128)] f32 with bounds (assembly/f8.ts). panel: scratch of 16 * cols f32; scratch:
+   * `floatScratchBytes`.
+   */
+  matmulF8(
+    x: number,
+    w: number,
+    scales: number,
+    y: number,
+    tokens: number,
+    rows: number,
+    cols: number,
+    panel: number,
+    scratch: number,
+  ): void;
   /** One row of them to f32. */
   widenF8(codes: number, scales: number, out: number, cols: number): void;
   /** What is put in front of a row's scales [ceil(cols / 128)]. */
   boundF8(codes: number, scales: number, cols: number): number;
 
-  /** One token's row with the rows of a panel [rows, cols] f32; y's rows are `yBytes` apart. */
-  timesPanelF32(x: number, panel: number, y: number, tokens: number, rows: number, cols: number, yBytes: number): void;
+  /** x times a panel [rows, cols] f32 of at most 16 rows; y's rows are `yBytes` apart. scratch: `floatScratchBytes`. */
+  timesPanelF32(
+    x: number,
+    panel: number,
+    y: number,
+    tokens: number,
+    rows: number,
+    cols: number,
+    yBytes: number,
+    scratch: number,
+  ): void;
 
   quantizeWide: QuantizeActivations;
   quantizeMasked: QuantizeActivations;
@@ -150,24 +179,10 @@ export type UnpackRow = (
   scratch: number,
 ) => void;
 
-/** Constants of the exponential (assembly/exp.ts). */
-export const EXP_CONSTANTS_BYTES = 52;
+export type FloatProduct = (x: number, w: number, y: number, tokens: number, rows: number, cols: number, scratch: number) => void;
 
-/** What kernels call the types of scales. */
-export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;
-
-/** Scale, sum and start of a token's group (assembly/quantize.ts). */
-export const INFO_BYTES = 12;
-
-/** Columns of a matrix that lie together (assembly/quantized-panel.ts). */
-export const PART_COLUMNS = 1024;
-
-/** y of a last block that is not full, scales and minimums of two blocks, a panel of 1024 columns or two of 512, sums of four tokens. */
-export function productScratchBytes(tokens: number, groups: number): number {
-  return 128 * groups + 16384 + 256 + 32 * tokens;
-}
-
-export type FloatProduct = (x: number, w: number, y: number, tokens: number, rows: number, cols: number, panel: number) => void;
+export type PackRows = (values: number, block: number, within: number, rows: number, cols: number) => void;
+export type UnpackValues = (block: number, within: number, cols: number, out: number) => void;
 
 /** scratch: `int8AttentionScratchBytes`. */
 export type Int8Attention = (
@@ -183,27 +198,6 @@ export type Int8Attention = (
   scale: number,
   scratch: number,
 ) => void;
-
-/** Rows that a float product keeps in cache, widened, in its `panel`. */
-export const PANEL_ROWS = 16;
-
-/** Running maximum and total of each query of one KV head, scores of two queries, and K and V of one block where they must be widened. */
-export function attentionScratchBytes(
-  tokens: number,
-  heads: number,
-  kvHeads: number,
-  headDim: number,
-  valueBytes: number,
-): number {
-  return tokens * Math.ceil(heads / kvHeads) * 8 + 2 * 32 * 4 + (valueBytes === 2 ? 2 * 32 * headDim * 4 : 0);
-}
-
-/** Codes, sums and states of one KV head's queries in tiles of 4, and the work on one tile (assembly/attention-int8.ts). */
-export function int8AttentionScratchBytes(tokens: number, heads: number, kvHeads: number, headDim: number): number {
-  const headTiles = Math.ceil((tokens * Math.ceil(heads / kvHeads)) / 4);
-  const tiles = Math.max(headTiles, Math.min(kvHeads * headTiles, 32));
-  return tiles * (Math.ceil(headDim / 4) * 32 + Math.ceil(headDim / 8) * 128 + 48) + 1504;
-}
 
 /** The same kernels with the instruction that multiplies bytes unsigned. */
 export function withUnsignedDots(k: Kernels): Kernels {
@@ -232,6 +226,10 @@ const EXPORTS: Record<keyof Exports, "function" | "object"> = {
   matmulF32: "function",
   matmulBf16: "function",
   matmulF16: "function",
+  packRows16: "function",
+  packRows32: "function",
+  unpackRow16: "function",
+  unpackRow32: "function",
   matmulF8: "function",
   widenF8: "function",
   boundF8: "function",

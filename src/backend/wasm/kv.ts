@@ -9,7 +9,7 @@ import { type KvShape, type KvStore, kvPageBytes, PAGE_TOKENS, type Segment } fr
 import * as check from "../shapes.ts";
 import { runIn, type Span, type WasmInstance } from "./instance.ts";
 import type { WasmInstances } from "./instances.ts";
-import { attentionScratchBytes, int8AttentionScratchBytes } from "./kernels.ts";
+import { attentionScratchBytes, int8AttentionScratchBytes } from "./kernel-sizes.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
 
 /** Pages of a slab: 1,024 positions. */

@@ -2,7 +2,7 @@
 import type { MatrixWriter } from "../backend.ts";
 import * as check from "../shapes.ts";
 import type { Kernels } from "./kernels.ts";
-import { type WasmMatrix, writeFp8 } from "./matrix.ts";
+import { type WasmMatrix, writeFloats, writeFp8 } from "./matrix.ts";
 import { packRows } from "./row-panel.ts";
 
 /** @param scratch gives the address of at least so many bytes */
@@ -12,7 +12,7 @@ export function matrixWriter(kernels: Kernels, matrix: WasmMatrix, scratch: (byt
     write(firstRow, rows) {
       const count = check.requireRows(matrix, firstRow, rows);
       written.add(firstRow, count);
-      if (rows instanceof Uint8Array) matrix.memory.u8.set(rows, matrix.address + (firstRow * rows.length) / count);
+      if (rows instanceof Uint8Array) writeFloats(kernels, matrix, firstRow, rows, scratch);
       else if (matrix.format.type === "fp8") writeFp8(kernels, matrix, firstRow, rows);
       else if ("group" in matrix.format) packRows(kernels, matrix, matrix.format, firstRow, count, rows, scratch);
     },

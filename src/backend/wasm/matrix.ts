@@ -1,9 +1,9 @@
 /**
- * Weights in wasm memory. Float formats lie as they come, row-major without padding, those of 8 bits with their scales behind. Quantized ones
- * are repacked row by row into parts of some columns and blocks of 8 rows (assembly/quantized-panel.ts draws them): scales, minimums, codes,
- * padded to whole groups and blocks.
+ * Weights in wasm memory. Floats of 32 and 16 bits are repacked into blocks of 16 rows (assembly/float-blocks.ts draws them), and quantized ones
+ * into parts of some columns and blocks of 8 rows (assembly/quantized-panel.ts): scales, minimums, codes; both are padded to whole blocks.
+ * Floats of 8 bits lie as they come, row-major, with their scales behind.
  */
-import { bytesPerValue } from "../../core/dtype.ts";
+import { bytesPerValue, type FloatType } from "../../core/dtype.ts";
 import {
   FP8_BLOCK,
   type Matrix,
@@ -16,7 +16,8 @@ import { BLOCK_ROWS } from "../partition.ts";
 import * as check from "../shapes.ts";
 import type { WasmInstance } from "./instance.ts";
 import type { Place } from "./instances.ts";
-import { type Kernels, PART_COLUMNS, SCALE_KINDS } from "./kernels.ts";
+import { FLOAT_BLOCK_ROWS, PART_COLUMNS, SCALE_KINDS } from "./kernel-sizes.ts";
+import type { Kernels } from "./kernels.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
 
 /** The columns of a quantized matrix that lie together. */
@@ -60,10 +61,15 @@ export class WasmMatrix implements Matrix {
     this.address = address;
     this.scales = format.type === "fp8" ? address + aligned(rows * cols) : 0;
     this.parts = "group" in format ? Array.from(partsOf(address, rows, cols, format)) : [];
+    // Rows past the last are zeros: 0, or some code times 0.
+    if (isFloatBlocks(format) && rows % FLOAT_BLOCK_ROWS > 0) {
+      const end = address + matrixBytes(rows, cols, format);
+      instance.memory.u8.fill(0, end - floatBlockBytes(cols, format), end);
+    }
     if (rows % BLOCK_ROWS === 0) return;
     for (const { scales, blockBytes } of this.parts) {
       const end = scales + Math.ceil(rows / BLOCK_ROWS) * blockBytes;
-      instance.memory.u8.fill(0, end - blockBytes, end); // rows past the last: some code, times 0
+      instance.memory.u8.fill(0, end - blockBytes, end);
     }
   }
 }
@@ -90,10 +96,52 @@ function* partsOf(address: number, rows: number, cols: number, format: Quantized
 /** Bytes that a matrix takes, padding included. */
 export function matrixBytes(rows: number, cols: number, format: MatrixFormat): number {
   if (format.type === "fp8") return aligned(rows * cols) + rows * fp8ScaleBytes(cols);
-  if (!("group" in format)) return rows * cols * bytesPerValue[format.type];
+  if (isFloatBlocks(format)) return Math.ceil(rows / FLOAT_BLOCK_ROWS) * floatBlockBytes(cols, format);
   const whole = Math.floor(cols / PART_COLUMNS);
   const rest = cols % PART_COLUMNS;
   return whole * partBytes(rows, PART_COLUMNS, format) + (rest > 0 ? partBytes(rows, rest, format) : 0);
+}
+
+type FloatFormat = Extract<MatrixFormat, { readonly type: FloatType }>;
+
+function isFloatBlocks(format: MatrixFormat): format is FloatFormat {
+  return format.type === "f32" || format.type === "f16" || format.type === "bf16";
+}
+
+function floatBlockBytes(cols: number, { type }: FloatFormat): number {
+  return FLOAT_BLOCK_ROWS * cols * bytesPerValue[type];
+}
+
+/** Where a row of f32, f16 or bf16 is: its block's address, and which of the block's rows it is. */
+export function inFloatBlock({ address, cols, format }: WasmMatrix, row: number): { block: number; within: number } {
+  const bytes = floatBlockBytes(cols, format as FloatFormat);
+  return { block: address + Math.floor(row / FLOAT_BLOCK_ROWS) * bytes, within: row % FLOAT_BLOCK_ROWS };
+}
+
+/** Rows [count, cols] at address `values` to where they are kept, of one block. */
+export function packFloats(k: Kernels, matrix: WasmMatrix, row: number, count: number, values: number): void {
+  const { block, within } = inFloatBlock(matrix, row);
+  (matrix.format.type === "f32" ? k.packRows32 : k.packRows16)(values, block, within, count, matrix.cols);
+}
+
+/** Rows in bytes from elsewhere, by way of scratch. @param scratch gives the address of at least so many bytes */
+export function writeFloats(
+  k: Kernels,
+  matrix: WasmMatrix,
+  firstRow: number,
+  rows: Uint8Array,
+  scratch: (bytes: number) => number,
+): void {
+  const { memory, cols, format } = matrix;
+  const rowBytes = cols * bytesPerValue[(format as FloatFormat).type];
+  const panel = scratch(FLOAT_BLOCK_ROWS * rowBytes);
+  for (let at = 0, row = firstRow; at < rows.length; ) {
+    const count = Math.min(FLOAT_BLOCK_ROWS - (row % FLOAT_BLOCK_ROWS), (rows.length - at) / rowBytes);
+    memory.u8.set(rows.subarray(at, at + count * rowBytes), panel);
+    packFloats(k, matrix, row, count, panel);
+    row += count;
+    at += count * rowBytes;
+  }
 }
 
 function partBytes(rows: number, cols: number, format: QuantizedFormat): number {

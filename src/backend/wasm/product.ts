@@ -2,8 +2,9 @@
 import type { FloatType } from "../../core/dtype.ts";
 import type { QuantizedFormat } from "../backend.ts";
 import { BLOCK_ROWS } from "../partition.ts";
-import { type FloatProduct, INFO_BYTES, type Kernels, PANEL_ROWS, productScratchBytes, SCALE_KINDS } from "./kernels.ts";
-import { fp8Scales, inBlock, type WasmMatrix, zeroCode } from "./matrix.ts";
+import { floatScratchBytes, INFO_BYTES, PANEL_ROWS, productScratchBytes, SCALE_KINDS } from "./kernel-sizes.ts";
+import type { FloatProduct, Kernels } from "./kernels.ts";
+import { fp8Scales, inBlock, inFloatBlock, type WasmMatrix, zeroCode } from "./matrix.ts";
 import { aligned } from "./memory.ts";
 
 /** Tokens that are multiplied at once: their codes stay in the second cache, and unpacked weights serve all of them. */
@@ -19,16 +20,17 @@ type Scratch = (bytes: number) => number;
  */
 export function product(k: Kernels, x: number, w: WasmMatrix, y: number, tokens: number, scratch: Scratch): void {
   const { rows, cols, format } = w;
-  if (format.type === "fp8") {
-    const panelBytes = tokens === 0 ? 0 : Math.min(PANEL_ROWS, rows) * cols * 4;
-    k.matmulF8(x, w.address, w.scales, y, tokens, rows, cols, scratch(panelBytes));
-  } else if (!("group" in format)) {
-    const panelBytes = format.type === "f32" || tokens === 0 ? 0 : Math.min(PANEL_ROWS, rows) * cols * 4;
-    floatProduct(k, format.type)(x, w.address, y, tokens, rows, cols, scratch(panelBytes));
-  } else if (format.activations === "f32") dequantizedProduct(k, x, w, y, tokens, scratch);
-  else
-    for (let t = 0; t < tokens; t += TOKENS_TOGETHER)
-      quantizedProduct(k, format, x + t * cols * 4, w, y + t * rows * 4, Math.min(tokens - t, TOKENS_TOGETHER), scratch);
+  for (let t = 0; t < tokens; t += TOKENS_TOGETHER) {
+    const [from, to] = [x + t * cols * 4, y + t * rows * 4];
+    const count = Math.min(tokens - t, TOKENS_TOGETHER);
+    if (format.type === "fp8") {
+      const panel = scratch(PANEL_ROWS * cols * 4 + floatScratchBytes(count));
+      k.matmulF8(from, w.address, w.scales, to, count, rows, cols, panel, panel + PANEL_ROWS * cols * 4);
+    } else if (!("group" in format)) {
+      floatProduct(k, format.type)(from, w.address, to, count, rows, cols, scratch(floatScratchBytes(count)));
+    } else if (format.activations === "f32") dequantizedProduct(k, from, w, to, count, scratch);
+    else quantizedProduct(k, format, from, w, to, count, scratch);
+  }
 }
 
 function floatProduct(k: Kernels, type: FloatType): FloatProduct {
@@ -60,11 +62,12 @@ function quantizedProduct(
 function dequantizedProduct(k: Kernels, x: number, w: WasmMatrix, y: number, tokens: number, scratch: Scratch): void {
   const { rows, cols, groups } = w;
   const panelBytes = PANEL_ROWS * cols * 4;
-  const panel = scratch(panelBytes + 64 * groups);
+  const sums = panelBytes + 64 * groups;
+  const panel = scratch(sums + floatScratchBytes(tokens));
   for (let first = 0; first < rows; first += PANEL_ROWS) {
     const count = Math.min(PANEL_ROWS, rows - first);
     for (let i = 0; i < count; i++) unpackRow(k, w, first + i, panel + i * cols * 4, panel + panelBytes);
-    k.timesPanelF32(x, panel, y + first * 4, tokens, count, cols, rows * 4);
+    k.timesPanelF32(x, panel, y + first * 4, tokens, count, cols, rows * 4, panel + sums);
   }
 }
 
@@ -73,10 +76,15 @@ export function widenRow(k: Kernels, w: WasmMatrix, row: number, out: number, sc
   const { cols, format } = w;
   if ("group" in format) unpackRow(k, w, row, out, scratch(64 * w.groups));
   else if (format.type === "fp8") k.widenF8(w.address + row * cols, fp8Scales(w, row), out, cols);
-  else if (format.type === "f32") {
-    const from = w.address + row * cols * 4;
-    w.memory.u8.copyWithin(out, from, from + cols * 4);
-  } else (format.type === "bf16" ? k.widenBf16 : k.widenF16)(w.address + row * cols * 2, out, cols);
+  else {
+    const { block, within } = inFloatBlock(w, row);
+    if (format.type === "f32") k.unpackRow32(block, within, cols, out);
+    else {
+      const values = scratch(cols * 2);
+      k.unpackRow16(block, within, cols, values);
+      (format.type === "bf16" ? k.widenBf16 : k.widenF16)(values, out, cols);
+    }
+  }
 }
 
 /** @param scratch address of 64 bytes for each group */

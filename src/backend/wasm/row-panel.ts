@@ -2,7 +2,8 @@
 import type { QuantizedRows } from "../../core/quantized.ts";
 import { type QuantizedFormat, SUPER_COLUMNS } from "../backend.ts";
 import { BLOCK_ROWS } from "../partition.ts";
-import { type Kernels, SCALE_KINDS } from "./kernels.ts";
+import { SCALE_KINDS } from "./kernel-sizes.ts";
+import type { Kernels } from "./kernels.ts";
 import { factorBytes, inBlock, packCodes, packScales, type WasmMatrix } from "./matrix.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
 

@@ -245,8 +245,8 @@ test("operations of matrices in other memories give the reference's bits, and by
       return writer.finish();
     }),
   );
-  assert.is(b.instances.all.length, 3, "four of 120,000 bytes in half a memory");
-  assert.is(b.bytesInUse, 6 * 120_000);
+  assert.is(b.instances.all.length, 3, "four of 128,000 bytes in half a memory");
+  assert.is(b.bytesInUse, 6 * 128_000 + 2 * 32_000, "matrices of four blocks, and in two memories scratch of a block");
   const x = Float32Array.from({ length: 3 * 500 }, (_, i) => ((i * 13) % 31) / 16 - 1);
   const results = await Promise.all(
     [b, reference].map((backend, i) =>

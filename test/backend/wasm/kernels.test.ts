@@ -6,12 +6,12 @@ import { FP8_BLOCK, kvPageBytes } from "../../../src/backend/backend.ts";
 import {
   attentionScratchBytes,
   EXP_CONSTANTS_BYTES,
+  floatScratchBytes,
   INFO_BYTES,
-  instantiate,
   int8AttentionScratchBytes,
-  type Kernels,
   productScratchBytes,
-} from "../../../src/backend/wasm/kernels.ts";
+} from "../../../src/backend/wasm/kernel-sizes.ts";
+import { instantiate, type Kernels } from "../../../src/backend/wasm/kernels.ts";
 import { e4m3ToF32, f16ToF32, f32ToF16 } from "../../../src/core/dtype.ts";
 import { expF32 } from "../../../src/core/math.ts";
 import { Random } from "../../conformance/values.ts";
@@ -196,10 +196,29 @@ function* calls(random: Random): Generator<Call> {
   ] as const)
     yield {
       name: `matmul${type} ${tokens} ${rows} ${cols}`,
-      operands: [4 * tokens * cols, bytes * rows * cols, 4 * tokens * rows, type === "F32" ? 0 : 4 * Math.min(16, rows) * cols],
+      operands: [4 * tokens * cols, bytes * 16 * Math.ceil(rows / 16) * cols, 4 * tokens * rows, floatScratchBytes(tokens)],
       writes: [2, 3],
-      run: (k, [x, w, y, panel]) => k[`matmul${type}`](x!, w!, y!, tokens, rows, cols, panel!),
+      run: (k, [x, w, y, scratch]) => k[`matmul${type}`](x!, w!, y!, tokens, rows, cols, scratch!),
     };
+  const within = random.integer(0, 15);
+  for (const bits of [16, 32] as const) {
+    for (const [first, count] of [
+      [within, random.integer(1, 16 - within)],
+      [0, 16],
+    ] as const)
+      yield {
+        name: `packRows${bits} ${first} ${count} ${cols}`,
+        operands: [(bits / 8) * count * cols, (bits / 8) * 16 * cols],
+        writes: [1],
+        run: (k, [values, block]) => k[`packRows${bits}`](values!, block!, first, count, cols),
+      };
+    yield {
+      name: `unpackRow${bits} ${within} ${cols}`,
+      operands: [(bits / 8) * 16 * cols, (bits / 8) * cols],
+      writes: [1],
+      run: (k, [block, out]) => k[`unpackRow${bits}`](block!, within, cols, out!),
+    };
+  }
   yield* fp8Calls(random, tokens, rows);
   yield* quantizedCalls(random, tokens, rows, cols);
   yield* cacheCalls(random, tokens);
@@ -212,11 +231,18 @@ function* fp8Calls(random: Random, tokens: number, rows: number): Generator<Call
   for (const count of [tokens, 1])
     yield {
       name: `matmulF8 ${count} ${rows} ${cols}`,
-      operands: [4 * count * cols, rows * cols, rows * scaleBytes, 4 * count * rows, 4 * Math.min(16, rows) * cols],
-      writes: [2, 3, 4], // the bounds are written here
-      run(k, [x, w, s, y, panel], memory) {
+      operands: [
+        4 * count * cols,
+        rows * cols,
+        rows * scaleBytes,
+        4 * count * rows,
+        4 * Math.min(16, rows) * cols,
+        floatScratchBytes(count),
+      ],
+      writes: [2, 3, 4, 5], // the bounds are written here
+      run(k, [x, w, s, y, panel, scratch], memory) {
         for (let row = 0; row < rows; row++) memory.setFloat32(s! + row * scaleBytes, row % 9 ? 1 : 1000, true);
-        k.matmulF8(x!, w!, s!, y!, count, rows, cols, panel!);
+        k.matmulF8(x!, w!, s!, y!, count, rows, cols, panel!, scratch!);
       },
     };
   yield {
@@ -311,11 +337,12 @@ function* quantizedCalls(random: Random, tokens: number, rows: number, cols: num
     writes: [1],
     run: (k, [values, scales]) => k.packScales(values!, scales!, groups, levels),
   };
+  const panelRows = Math.min(rows, 16);
   yield {
-    name: `timesPanelF32 ${tokens} ${rows} ${cols}`,
-    operands: [4 * tokens * cols, 4 * rows * cols, 4 * tokens * rows],
-    writes: [2],
-    run: (k, [x, panel, y]) => k.timesPanelF32(x!, panel!, y!, tokens, rows, cols, 4 * rows),
+    name: `timesPanelF32 ${tokens} ${panelRows} ${cols}`,
+    operands: [4 * tokens * cols, 4 * panelRows * cols, 4 * tokens * rows, floatScratchBytes(tokens)],
+    writes: [2, 3],
+    run: (k, [x, panel, y, scratch]) => k.timesPanelF32(x!, panel!, y!, tokens, panelRows, cols, 4 * rows, scratch!),
   };
 }
 
