@@ -8,15 +8,14 @@
  * A row has one scale for each 128 columns, [1 + groups] f32 together with a bound in front: the largest magnitude of its scales, or NaN
  * where one of its codes is. Below `MOST` a scale takes the 2^120 as well, and no code is NaN: one product for each weight.
  */
-import { addProduct, totals } from "./float-dots";
-import { loadRest, storeRest } from "./floats";
+import { storeRest } from "./floats";
 import { kept } from "./kept";
 import { largestMagnitude } from "./magnitude";
 
 /** Columns that share a scale. */
-const GROUP = 128;
+export const GROUP = 128;
 const BITS: i32 = 0x87f087f0; // of two upper halves
-const LIFT: f32 = 1.329227995784916e36; // 2^120
+export const LIFT: f32 = 1.329227995784916e36; // 2^120
 /** Scales below it, times 2^120, are finite. */
 const MOST: f32 = 128;
 
@@ -101,68 +100,4 @@ export function widenF8(w: usize, s: usize, out: usize, n: i32): void {
 @inline function withNaN(half: v128): v128 {
   const ones = i16x8.eq(v128.and(half, i16x8.splat(0x7ff0)), i16x8.splat(0x07f0));
   return v128.or(half, v128.and(ones, i16x8.splat(0x7fc0)));
-}
-
-/**
- * x . w for the four rows at w, w + stride, w + 2 stride, w + 3 stride: row r in lane r. All bounds are below `MOST`.
- *
- * @param s scales of the first row; @param scaleStride bytes from a row's scales to the next one's
- */
-export function dotRows4F8(x: usize, w: usize, stride: usize, s: usize, scaleStride: usize, n: i32): v128 {
-  const bits = kept(BITS, n);
-  const zero = kept(0, n);
-  let a = f32x4.splat(0);
-  let b = a;
-  let c = a;
-  let d = a;
-  let xp = x;
-  let wa = w;
-  let wb = wa + stride;
-  let wc = wb + stride;
-  let wd = wc + stride;
-  for (let left = n; left > 0; left -= GROUP, s += 4) {
-    const sa = f32x4.splat(load<f32>(s) * LIFT);
-    const sb = f32x4.splat(load<f32>(s + scaleStride) * LIFT);
-    const sc = f32x4.splat(load<f32>(s + 2 * scaleStride) * LIFT);
-    const sd = f32x4.splat(load<f32>(s + 3 * scaleStride) * LIFT);
-    const count = min(left, GROUP);
-    for (const end = xp + (<usize>(count & ~7) << 2); xp < end; xp += 32) {
-      const x0 = v128.load(xp);
-      const x4 = v128.load(xp, 16);
-      let half = halves(wa, bits);
-      a = addProduct(a, x0, f32x4.mul(low(half, zero), sa));
-      a = addProduct(a, x4, f32x4.mul(high(half, zero), sa));
-      half = halves(wb, bits);
-      b = addProduct(b, x0, f32x4.mul(low(half, zero), sb));
-      b = addProduct(b, x4, f32x4.mul(high(half, zero), sb));
-      half = halves(wc, bits);
-      c = addProduct(c, x0, f32x4.mul(low(half, zero), sc));
-      c = addProduct(c, x4, f32x4.mul(high(half, zero), sc));
-      half = halves(wd, bits);
-      d = addProduct(d, x0, f32x4.mul(low(half, zero), sd));
-      d = addProduct(d, x4, f32x4.mul(high(half, zero), sd));
-      wa += 8;
-      wb += 8;
-      wc += 8;
-      wd += 8;
-    }
-    const rest = count & 7;
-    if (rest) {
-      const x0 = rest < 4 ? loadRest<f32>(xp, rest) : v128.load(xp);
-      const x4 = rest > 4 ? loadRest<f32>(xp + 16, rest & 3) : zero;
-      let half = restHalves(wa, rest, bits);
-      a = addProduct(a, x0, f32x4.mul(low(half, zero), sa));
-      a = addProduct(a, x4, f32x4.mul(high(half, zero), sa));
-      half = restHalves(wb, rest, bits);
-      b = addProduct(b, x0, f32x4.mul(low(half, zero), sb));
-      b = addProduct(b, x4, f32x4.mul(high(half, zero), sb));
-      half = restHalves(wc, rest, bits);
-      c = addProduct(c, x0, f32x4.mul(low(half, zero), sc));
-      c = addProduct(c, x4, f32x4.mul(high(half, zero), sc));
-      half = restHalves(wd, rest, bits);
-      d = addProduct(d, x0, f32x4.mul(low(half, zero), sd));
-      d = addProduct(d, x4, f32x4.mul(high(half, zero), sd));
-    }
-  }
-  return totals(a, b, c, d);
 }

@@ -15,8 +15,13 @@ import { BF16, F16, storeRest } from "./floats";
 /** Rows of f32 one after the other. */
 type Rows = f64;
 
-const STRETCH: i32 = 256;
-const SUMS: usize = <usize>STRETCH << 6;
+export const STRETCH: i32 = 256;
+export const SUMS: usize = <usize>STRETCH << 6;
+
+/** Bytes of scratch. */
+@inline export function scratchBytes(tokens: i32): usize {
+  return SUMS + (<usize>(tokens + 3 & ~3) << 8);
+}
 
 export function matmulF32(x: usize, w: usize, y: usize, tokens: i32, rows: i32, cols: i32, scratch: usize): void {
   product<f32>(x, w, y, tokens, rows, cols, scratch, 4);
@@ -59,12 +64,16 @@ function timesTokens<T>(x: usize, block: usize, y: usize, tokens: i32, rows: i32
     else memory.copy(scratch, block + <usize>k * columnBytes<T>(), <usize>columns << 6); // in the order in which it lies: memory is fast so
     timesColumns(x + at, <usize>cols << 2, scratch, columns, tokens, sums);
   }
+  totalTokens(sums, y, tokens, rows, yBytes);
+}
+
+export function totalTokens(sums: usize, y: usize, tokens: i32, rows: i32, yBytes: usize): void {
   for (let t = 0; t < tokens; t++)
     storeTotals(sums + (<usize>(t >> 2) << 10) + (<usize>(t & 3) << 6), 256, y + <usize>t * yBytes, rows);
 }
 
-/** By fours; where the last ones are fewer the last one stands in. */
-function timesColumns(x: usize, xBytes: usize, panel: usize, columns: i32, tokens: i32, sums: usize): void {
+/** Some columns, tokens by fours; where the last ones are fewer the last one stands in. */
+export function timesColumns(x: usize, xBytes: usize, panel: usize, columns: i32, tokens: i32, sums: usize): void {
   const last = tokens - 1;
   let sum = sums;
   for (let t = 0; t < tokens; t += 4, sum += 1024) {

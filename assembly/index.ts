@@ -5,6 +5,7 @@ export { attentionInt8, attentionInt8Relaxed } from "./attention-int8";
 export { narrowBf16, narrowF16, widenBf16, widenF16 } from "./convert";
 export { exp } from "./exp";
 export { boundF8, widenF8 } from "./f8";
+export { packRows8, unpackRow8 } from "./f8-blocks";
 export { matmulF8 } from "./f8-products";
 export { packRows16, packRows32, unpackRow16, unpackRow32 } from "./float-blocks";
 export { matmulBf16, matmulF16, matmulF32, timesPanelF32 } from "./float-products";

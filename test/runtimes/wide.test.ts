@@ -17,6 +17,7 @@ const HOT = [
   "attention-int8-values/valueTile<i8,u16>",
   "attention-int8-values/valueTile<i8,u32>",
   "attention-int8-weights/exponentials",
+  "f8-gemv/addPairs",
   "float-gemm/addTokens4",
   "float-gemv/addFours<i16>",
   "float-gemv/addFours<u16>",

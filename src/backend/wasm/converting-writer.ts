@@ -72,7 +72,7 @@ export function decodingWriter(
         if (format.type === "fp8") {
           const decoded = quantizedRows(format, rows, cols);
           decodeRows(source, parts, cols, decoded, first);
-          writeFp8(kernels, matrix, first, decoded);
+          writeFp8(kernels, matrix, first, decoded, scratch);
         } else {
           const panel = openPanel(matrix, format, rows, scratch);
           decodeRows(source, parts, cols, panel.rows, first);

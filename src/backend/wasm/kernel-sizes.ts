@@ -28,6 +28,11 @@ export function floatScratchBytes(tokens: number): number {
   return 16384 + 1024 * Math.ceil(tokens / 4);
 }
 
+/** That, scales and x of a group of columns, and codes and f32 of rows that are widened alone. */
+export function fp8ScratchBytes(tokens: number, cols: number): number {
+  return floatScratchBytes(tokens) + 128 + 2048 + Math.ceil(cols / 16) * 16 + 64 * cols;
+}
+
 /** Running maximum and total of each query of one KV head, scores of two queries, and K and V of one block where they must be widened. */
 export function attentionScratchBytes(
   tokens: number,

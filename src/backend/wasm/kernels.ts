@@ -24,28 +24,20 @@ interface Exports {
   matmulBf16: FloatProduct;
   matmulF16: FloatProduct;
 
-  /** Values [rows, cols] of 16 or 32 bits to rows `within` and up of a block. */
+  /** Values [rows, cols] of 8, 16 or 32 bits to rows `within` and up of a block. */
+  packRows8: PackRows;
   packRows16: PackRows;
   packRows32: PackRows;
   /** A row of a block, to [cols]. */
+  unpackRow8: UnpackValues;
   unpackRow16: UnpackValues;
   unpackRow32: UnpackValues;
 
   /**
-   * w: codes u8; scales [rows, 1 + ceil(cols / 128)] f32 with bounds (assembly/f8.ts). panel: scratch of 16 * cols f32; scratch:
-   * `floatScratchBytes`.
+   * w: codes in blocks (assembly/f8-blocks.ts); scales [rows, 1 + ceil(cols / 128)] f32 with bounds (assembly/f8.ts). scratch:
+   * `fp8ScratchBytes`.
    */
-  matmulF8(
-    x: number,
-    w: number,
-    scales: number,
-    y: number,
-    tokens: number,
-    rows: number,
-    cols: number,
-    panel: number,
-    scratch: number,
-  ): void;
+  matmulF8(x: number, w: number, scales: number, y: number, tokens: number, rows: number, cols: number, scratch: number): void;
   /** One row of them to f32. */
   widenF8(codes: number, scales: number, out: number, cols: number): void;
   /** What is put in front of a row's scales [ceil(cols / 128)]. */
@@ -226,8 +218,10 @@ const EXPORTS: Record<keyof Exports, "function" | "object"> = {
   matmulF32: "function",
   matmulBf16: "function",
   matmulF16: "function",
+  packRows8: "function",
   packRows16: "function",
   packRows32: "function",
+  unpackRow8: "function",
   unpackRow16: "function",
   unpackRow32: "function",
   matmulF8: "function",

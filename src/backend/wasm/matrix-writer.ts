@@ -13,7 +13,7 @@ export function matrixWriter(kernels: Kernels, matrix: WasmMatrix, scratch: (byt
       const count = check.requireRows(matrix, firstRow, rows);
       written.add(firstRow, count);
       if (rows instanceof Uint8Array) writeFloats(kernels, matrix, firstRow, rows, scratch);
-      else if (matrix.format.type === "fp8") writeFp8(kernels, matrix, firstRow, rows);
+      else if (matrix.format.type === "fp8") writeFp8(kernels, matrix, firstRow, rows, scratch);
       else if ("group" in matrix.format) packRows(kernels, matrix, matrix.format, firstRow, count, rows, scratch);
     },
     finish() {

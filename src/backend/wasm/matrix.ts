@@ -1,9 +1,9 @@
 /**
  * Weights in wasm memory. Floats of 32 and 16 bits are repacked into blocks of 16 rows (assembly/float-blocks.ts draws them), and quantized ones
  * into parts of some columns and blocks of 8 rows (assembly/quantized-panel.ts): scales, minimums, codes; both are padded to whole blocks.
- * Floats of 8 bits lie as they come, row-major, with their scales behind.
+ * Floats of 8 bits lie in blocks of 16 rows, too (assembly/f8-blocks.ts), with their scales behind, row by row.
  */
-import { bytesPerValue, type FloatType } from "../../core/dtype.ts";
+import { bytesPerValue } from "../../core/dtype.ts";
 import {
   FP8_BLOCK,
   type Matrix,
@@ -59,11 +59,11 @@ export class WasmMatrix implements Matrix {
     this.instance = instance;
     this.memory = instance.memory;
     this.address = address;
-    this.scales = format.type === "fp8" ? address + aligned(rows * cols) : 0;
+    this.scales = format.type === "fp8" ? address + floatBlocksBytes(rows, cols, format) : 0;
     this.parts = "group" in format ? Array.from(partsOf(address, rows, cols, format)) : [];
     // Rows past the last are zeros: 0, or some code times 0.
-    if (isFloatBlocks(format) && rows % FLOAT_BLOCK_ROWS > 0) {
-      const end = address + matrixBytes(rows, cols, format);
+    if (!("group" in format) && rows % FLOAT_BLOCK_ROWS > 0) {
+      const end = address + floatBlocksBytes(rows, cols, format);
       instance.memory.u8.fill(0, end - floatBlockBytes(cols, format), end);
     }
     if (rows % BLOCK_ROWS === 0) return;
@@ -95,24 +95,30 @@ function* partsOf(address: number, rows: number, cols: number, format: Quantized
 
 /** Bytes that a matrix takes, padding included. */
 export function matrixBytes(rows: number, cols: number, format: MatrixFormat): number {
-  if (format.type === "fp8") return aligned(rows * cols) + rows * fp8ScaleBytes(cols);
-  if (isFloatBlocks(format)) return Math.ceil(rows / FLOAT_BLOCK_ROWS) * floatBlockBytes(cols, format);
+  if (!("group" in format)) {
+    const scaleBytes = format.type === "fp8" ? rows * fp8ScaleBytes(cols) : 0;
+    return floatBlocksBytes(rows, cols, format) + scaleBytes;
+  }
   const whole = Math.floor(cols / PART_COLUMNS);
   const rest = cols % PART_COLUMNS;
   return whole * partBytes(rows, PART_COLUMNS, format) + (rest > 0 ? partBytes(rows, rest, format) : 0);
 }
 
-type FloatFormat = Extract<MatrixFormat, { readonly type: FloatType }>;
+type FloatFormat = Exclude<MatrixFormat, QuantizedFormat>;
 
-function isFloatBlocks(format: MatrixFormat): format is FloatFormat {
-  return format.type === "f32" || format.type === "f16" || format.type === "bf16";
+function valueBytes({ type }: FloatFormat): number {
+  return type === "fp8" ? 1 : bytesPerValue[type];
 }
 
-function floatBlockBytes(cols: number, { type }: FloatFormat): number {
-  return FLOAT_BLOCK_ROWS * cols * bytesPerValue[type];
+function floatBlockBytes(cols: number, format: FloatFormat): number {
+  return FLOAT_BLOCK_ROWS * cols * valueBytes(format);
 }
 
-/** Where a row of f32, f16 or bf16 is: its block's address, and which of the block's rows it is. */
+function floatBlocksBytes(rows: number, cols: number, format: FloatFormat): number {
+  return Math.ceil(rows / FLOAT_BLOCK_ROWS) * floatBlockBytes(cols, format);
+}
+
+/** Where a row of floats is: its block's address, and which of the block's rows it is. */
 export function inFloatBlock({ address, cols, format }: WasmMatrix, row: number): { block: number; within: number } {
   const bytes = floatBlockBytes(cols, format as FloatFormat);
   return { block: address + Math.floor(row / FLOAT_BLOCK_ROWS) * bytes, within: row % FLOAT_BLOCK_ROWS };
@@ -121,7 +127,8 @@ export function inFloatBlock({ address, cols, format }: WasmMatrix, row: number)
 /** Rows [count, cols] at address `values` to where they are kept, of one block. */
 export function packFloats(k: Kernels, matrix: WasmMatrix, row: number, count: number, values: number): void {
   const { block, within } = inFloatBlock(matrix, row);
-  (matrix.format.type === "f32" ? k.packRows32 : k.packRows16)(values, block, within, count, matrix.cols);
+  const { type } = matrix.format;
+  (type === "f32" ? k.packRows32 : type === "fp8" ? k.packRows8 : k.packRows16)(values, block, within, count, matrix.cols);
 }
 
 /** Rows in bytes from elsewhere, by way of scratch. @param scratch gives the address of at least so many bytes */
@@ -133,7 +140,7 @@ export function writeFloats(
   scratch: (bytes: number) => number,
 ): void {
   const { memory, cols, format } = matrix;
-  const rowBytes = cols * bytesPerValue[(format as FloatFormat).type];
+  const rowBytes = cols * valueBytes(format as FloatFormat);
   const panel = scratch(FLOAT_BLOCK_ROWS * rowBytes);
   for (let at = 0, row = firstRow; at < rows.length; ) {
     const count = Math.min(FLOAT_BLOCK_ROWS - (row % FLOAT_BLOCK_ROWS), (rows.length - at) / rowBytes);
@@ -180,15 +187,23 @@ export function zeroCode({ type, minimum }: QuantizedFormat): number {
   return minimum ? 0 : type === "int8" ? 128 : 8;
 }
 
-/** Rows of 8-bit floating point with their scales, known to be finite, to where they are kept. */
-export function writeFp8(kernels: Kernels, matrix: WasmMatrix, firstRow: number, { codes, scales }: QuantizedRows): void {
+/** Rows of 8-bit floating point with their scales, known to be finite, to where they are kept. @param scratch as in `writeFloats` */
+export function writeFp8(
+  kernels: Kernels,
+  matrix: WasmMatrix,
+  firstRow: number,
+  { codes, scales }: QuantizedRows,
+  scratch: (bytes: number) => number,
+): void {
   const { memory, cols } = matrix;
   const groups = Math.ceil(cols / FP8_BLOCK);
-  memory.u8.set(codes, matrix.address + firstRow * cols);
+  writeFloats(kernels, matrix, firstRow, new Uint8Array(codes.buffer, codes.byteOffset, codes.length), scratch);
+  const row8 = scratch(cols);
   for (let row = 0; row < codes.length / cols; row++) {
     const to = fp8Scales(matrix, firstRow + row);
     memory.floats(to + 4, groups).set(scales.subarray(row * groups, (row + 1) * groups));
-    memory.f32[to / 4] = kernels.boundF8(matrix.address + (firstRow + row) * cols, to + 4, cols);
+    memory.u8.set(codes.subarray(row * cols, (row + 1) * cols), row8);
+    memory.f32[to / 4] = kernels.boundF8(row8, to + 4, cols);
   }
 }
 

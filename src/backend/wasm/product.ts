@@ -2,7 +2,7 @@
 import type { FloatType } from "../../core/dtype.ts";
 import type { QuantizedFormat } from "../backend.ts";
 import { BLOCK_ROWS } from "../partition.ts";
-import { floatScratchBytes, INFO_BYTES, PANEL_ROWS, productScratchBytes, SCALE_KINDS } from "./kernel-sizes.ts";
+import { floatScratchBytes, fp8ScratchBytes, INFO_BYTES, PANEL_ROWS, productScratchBytes, SCALE_KINDS } from "./kernel-sizes.ts";
 import type { FloatProduct, Kernels } from "./kernels.ts";
 import { fp8Scales, inBlock, inFloatBlock, type WasmMatrix, zeroCode } from "./matrix.ts";
 import { aligned } from "./memory.ts";
@@ -24,8 +24,7 @@ export function product(k: Kernels, x: number, w: WasmMatrix, y: number, tokens:
     const [from, to] = [x + t * cols * 4, y + t * rows * 4];
     const count = Math.min(tokens - t, TOKENS_TOGETHER);
     if (format.type === "fp8") {
-      const panel = scratch(PANEL_ROWS * cols * 4 + floatScratchBytes(count));
-      k.matmulF8(from, w.address, w.scales, to, count, rows, cols, panel, panel + PANEL_ROWS * cols * 4);
+      k.matmulF8(from, w.address, w.scales, to, count, rows, cols, scratch(fp8ScratchBytes(count, cols)));
     } else if (!("group" in format)) {
       floatProduct(k, format.type)(from, w.address, to, count, rows, cols, scratch(floatScratchBytes(count)));
     } else if (format.activations === "f32") dequantizedProduct(k, from, w, to, count, scratch);
@@ -75,11 +74,14 @@ function dequantizedProduct(k: Kernels, x: number, w: WasmMatrix, y: number, tok
 export function widenRow(k: Kernels, w: WasmMatrix, row: number, out: number, scratch: Scratch): void {
   const { cols, format } = w;
   if ("group" in format) unpackRow(k, w, row, out, scratch(64 * w.groups));
-  else if (format.type === "fp8") k.widenF8(w.address + row * cols, fp8Scales(w, row), out, cols);
   else {
     const { block, within } = inFloatBlock(w, row);
     if (format.type === "f32") k.unpackRow32(block, within, cols, out);
-    else {
+    else if (format.type === "fp8") {
+      const codes = scratch(cols);
+      k.unpackRow8(block, within, cols, codes);
+      k.widenF8(codes, fp8Scales(w, row), out, cols);
+    } else {
       const values = scratch(cols * 2);
       k.unpackRow16(block, within, cols, values);
       (format.type === "bf16" ? k.widenBf16 : k.widenF16)(values, out, cols);

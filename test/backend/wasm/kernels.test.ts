@@ -7,6 +7,7 @@ import {
   attentionScratchBytes,
   EXP_CONSTANTS_BYTES,
   floatScratchBytes,
+  fp8ScratchBytes,
   INFO_BYTES,
   int8AttentionScratchBytes,
   productScratchBytes,
@@ -201,7 +202,7 @@ function* calls(random: Random): Generator<Call> {
       run: (k, [x, w, y, scratch]) => k[`matmul${type}`](x!, w!, y!, tokens, rows, cols, scratch!),
     };
   const within = random.integer(0, 15);
-  for (const bits of [16, 32] as const) {
+  for (const bits of [8, 16, 32] as const) {
     for (const [first, count] of [
       [within, random.integer(1, 16 - within)],
       [0, 16],
@@ -233,16 +234,15 @@ function* fp8Calls(random: Random, tokens: number, rows: number): Generator<Call
       name: `matmulF8 ${count} ${rows} ${cols}`,
       operands: [
         4 * count * cols,
-        rows * cols,
+        16 * Math.ceil(rows / 16) * cols,
         rows * scaleBytes,
         4 * count * rows,
-        4 * Math.min(16, rows) * cols,
-        floatScratchBytes(count),
+        fp8ScratchBytes(count, cols),
       ],
-      writes: [2, 3, 4, 5], // the bounds are written here
-      run(k, [x, w, s, y, panel, scratch], memory) {
-        for (let row = 0; row < rows; row++) memory.setFloat32(s! + row * scaleBytes, row % 9 ? 1 : 1000, true);
-        k.matmulF8(x!, w!, s!, y!, count, rows, cols, panel!, scratch!);
+      writes: [2, 3, 4], // the bounds are written here
+      run(k, [x, w, s, y, scratch], memory) {
+        for (let row = 0; row < rows; row++) memory.setFloat32(s! + row * scaleBytes, row === 17 ? 1000 : 1, true);
+        k.matmulF8(x!, w!, s!, y!, count, rows, cols, scratch!);
       },
     };
   yield {
