@@ -44,14 +44,16 @@ export function dotPeaks(ceilings: readonly (NativeCeiling | Failed)[], kind: "d
   return { pmaddwd: best("pmaddwd"), pmaddubsw: best("pmaddubsw"), vpdpbusd: best("vpdpbusd") };
 }
 
-/** GMAC/s of all threads, of the fastest instruction of 256 bits that the machine has, or else of 128. */
-export function dotPeak(ceilings: readonly (NativeCeiling | Failed)[], threads: number): number | undefined {
+/** GMAC/s of all threads, of the fastest instruction of 256 bits that the machine has, or else of 128; none for floats. */
+export function dotPeak(ceilings: readonly (NativeCeiling | Failed)[], { threads, weights }: Job): number | undefined {
+  if (weights === "bf16") return undefined;
   const [wide, peaks] = [dotPeaks(ceilings, "dotPeakWide"), dotPeaks(ceilings, "dotPeak")];
   return wide && peaks && threads * Math.max(...Object.values(wide), ...Object.values(peaks));
 }
 
 /** The same of the only one that plain simd128 has. */
-export function simd128Peak(ceilings: readonly (NativeCeiling | Failed)[], threads: number): number | undefined {
+export function simd128Peak(ceilings: readonly (NativeCeiling | Failed)[], { threads, weights }: Job): number | undefined {
+  if (weights === "bf16") return undefined;
   const peaks = dotPeaks(ceilings, "dotPeak");
   return peaks && threads * peaks.pmaddwd;
 }

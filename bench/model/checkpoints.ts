@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type GgufQuantization, writeGguf } from "./gguf-files.ts";
+import { type GgufFormat, writeGguf } from "./gguf-files.ts";
 import { writeCheckpoint } from "./safetensors-files.ts";
 import { type Preset, SHAPES } from "./shapes.ts";
 
@@ -18,8 +18,9 @@ export function checkpointFolder(folder: string, preset: Preset): string {
 }
 
 /** @returns the GGUF files, in order */
-export function ggufFiles(folder: string, preset: Preset, quantization: GgufQuantization): string[] {
-  const path = once(join(folder, `${preset}-${quantization}`), (path) => void writeGguf(path, SHAPES[preset], quantization));
+export function ggufFiles(folder: string, preset: Preset, format: GgufFormat): string[] {
+  const name = `${preset}-${format === "bf16" ? "bf16-gguf" : format}`; // the other one is the checkpoint's
+  const path = once(join(folder, name), (path) => void writeGguf(path, SHAPES[preset], format));
   return readdirSync(path)
     .sort()
     .map((name) => join(path, name));

@@ -11,12 +11,13 @@ import { bytesOf, type Encoding, encodedPool, normValues, poolBytes } from "./va
 
 export type GgufQuantization = "q8_0" | "q4_0" | "q4_k_m";
 export const GGUF_QUANTIZATIONS: readonly GgufQuantization[] = ["q8_0", "q4_0", "q4_k_m"];
+export type GgufFormat = GgufQuantization | "bf16";
 
 const ALIGNMENT = 32;
 /** Browsers read no file of 2 GB or more into one buffer; llama.cpp reads parts wherever it reads one file. */
 const PART_BYTES = 1.8e9;
-const TYPE_IDS = { f32: 0, q4_0: 2, q8_0: 8, q4_k: 12, q6_k: 14 } as const;
-const FILE_TYPES = { q8_0: 7, q4_0: 2, q4_k_m: 15 } as const;
+const TYPE_IDS = { f32: 0, q4_0: 2, q8_0: 8, q4_k: 12, q6_k: 14, bf16: 30 } as const;
+const FILE_TYPES = { q8_0: 7, q4_0: 2, q4_k_m: 15, bf16: 32 } as const;
 /** Kinds of values in the metadata. */
 const KIND = { u16: 2, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 /** Kinds of tokens. */
@@ -44,16 +45,16 @@ const list = (key: string, kind: keyof typeof KIND, items: readonly Buffer[]) =>
 const padding = (bytes: number): number => (ALIGNMENT - (bytes % ALIGNMENT)) % ALIGNMENT;
 
 /** @returns the names of the files written: one, or parts as llama.cpp names them */
-export function writeGguf(folder: string, shape: Shape, quantization: GgufQuantization): string[] {
+export function writeGguf(folder: string, shape: Shape, format: GgufFormat): string[] {
   const tensors = tensorsOf(shape).map((spec, index) => {
-    const type = typeOf(spec, quantization, shape);
+    const type = typeOf(spec, format, shape);
     const values = valuesIn(spec);
     return { spec, index, type, bytes: type === "f32" ? 4 * values : bytesOf(type, values) };
   });
   const parts = cut(tensors);
   const pools = new Map<Encoding, Uint8Array>();
   for (const { type } of tensors) if (type !== "f32" && !pools.has(type)) pools.set(type, encodedPool(type));
-  const metadata = [...architecture(shape, quantization), ...vocabulary(shape)];
+  const metadata = [...architecture(shape, format), ...vocabulary(shape)];
   return parts.map((part, i) => {
     const number = (n: number) => String(n).padStart(5, "0");
     const name = parts.length === 1 ? "model.gguf" : `model-${number(i + 1)}-of-${number(parts.length)}.gguf`;
@@ -76,9 +77,9 @@ interface PlacedTensor {
 }
 
 /** Of a mix, the embedding is q6_k, and v and down in half of the layers, as llama.cpp chooses them. */
-function typeOf({ shape, ggufName }: TensorSpec, quantization: GgufQuantization, model: Shape): PlacedTensor["type"] {
+function typeOf({ shape, ggufName }: TensorSpec, format: GgufFormat, model: Shape): PlacedTensor["type"] {
   if (shape.length === 1) return "f32";
-  if (quantization !== "q4_k_m") return quantization;
+  if (format !== "q4_k_m") return format;
   if (ggufName.startsWith("token_embd")) return "q6_k";
   const [, layer = "", part] = ggufName.split(".");
   if (part !== "attn_v" && part !== "ffn_down") return "q4_k";
@@ -100,12 +101,12 @@ function cut(tensors: readonly PlacedTensor[]): PlacedTensor[][] {
   return parts;
 }
 
-function architecture(s: Shape, quantization: GgufQuantization): Buffer[] {
+function architecture(s: Shape, format: GgufFormat): Buffer[] {
   const count = (key: string, value: number) => entry(`qwen3.${key}`, "u32", int(4, value));
   return [
     entry("general.architecture", "string", string("qwen3")),
     entry("general.name", "string", string("synthetic")),
-    entry("general.file_type", "u32", int(4, FILE_TYPES[quantization])),
+    entry("general.file_type", "u32", int(4, FILE_TYPES[format])),
     entry("general.quantization_version", "u32", int(4, 2)),
     count("block_count", s.num_hidden_layers),
     count("context_length", s.max_position_embeddings),

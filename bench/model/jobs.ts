@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { defaultFolder } from "./checkpoints.ts";
-import type { GgufQuantization } from "./gguf-files.ts";
+import type { GgufFormat } from "./gguf-files.ts";
 import { type Preset, SHAPES } from "./shapes.ts";
 
 export type Weights = "int8" | "int4" | "bf16";
@@ -23,7 +23,7 @@ export interface Job {
   readonly context: number;
 }
 
-export const GGUF_OF: Readonly<Record<Weights, GgufQuantization | undefined>> = { int8: "q8_0", int4: "q4_0", bf16: undefined };
+export const GGUF_OF: Readonly<Record<Weights, GgufFormat>> = { int8: "q8_0", int4: "q4_0", bf16: "bf16" };
 const EXTRAS = ["one-thread", "node20", "batch", "context"] as const;
 /** wllama takes minutes for the prompt of a large model. */
 const SHORT = { promptTokens: 64, decodeTokens: 16 };

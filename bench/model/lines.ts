@@ -86,9 +86,9 @@ export function linesOf(outcomes: readonly Outcome[], ceilings: Ceilings): Line[
   const plan = outcomes.flatMap(successes).find((measured) => measured.plan)?.plan;
   const model: Model = { job, cost: cost(job, plan), ceilings, outcomes };
   return [
-    ...speed(model, outcomeOf(model, "main"), "", dotPeak(ceilings.native, job.threads)),
+    ...speed(model, outcomeOf(model, "main"), "", dotPeak(ceilings.native, job)),
     ...threadScaling(model),
-    ...speed(model, outcomeOf(model, "node 20"), " on Node 20", simd128Peak(ceilings.native, job.threads)),
+    ...speed(model, outcomeOf(model, "node 20"), " on Node 20", simd128Peak(ceilings.native, job)),
     ...batch(model),
     ...longContext(model),
     ...memoryAndStart(model),

@@ -62,7 +62,6 @@ function measure(job: Job, folder: string, passedOn: readonly string[]): Promise
     const stored = weights === "bf16" ? "auto" : weights;
     return measureOurs(nodeBinary(job.node), [...work, ...own, ...passedOn, "--weights", stored], files[0]!);
   }
-  if (files.length === 0) return Promise.resolve({ error: `peers are measured on int8 and int4, not on ${weights}` });
   const once = [...work, "--repeats", "1"];
   if (engine === "wllama") return measurePeer("wllama", once, files);
   const hidden = engine === "native AVX2" ? ["--avx2"] : engine === "native without AMX" ? ["--without-amx"] : [];
@@ -72,8 +71,7 @@ function measure(job: Job, folder: string, passedOn: readonly string[]): Promise
 /** A checkpoint's folder for us, GGUF files for the peers; written if they are not there yet. */
 function filesOf({ engine, preset, weights }: Job, folder: string): string[] {
   if (engine === "ours") return [checkpointFolder(folder, preset)];
-  const quantization = GGUF_OF[weights];
-  return quantization ? ggufFiles(folder, preset, quantization) : [];
+  return ggufFiles(folder, preset, GGUF_OF[weights]);
 }
 
 const nameOf = ({ engine, preset, weights, threads, kind }: Job): string =>
