@@ -1,7 +1,15 @@
 /** How a row of values, or the rows of a matrix, are shared out among the threads of a team: to each a range, in order. */
 
-/** Rows of a matrix are cut at multiples of this, as kernels compute them in blocks. */
+import type { MatrixFormat } from "./backend.ts";
+
+/** Rows of a block: of codes, and of floats. */
 export const BLOCK_ROWS = 8;
+export const FLOAT_BLOCK_ROWS = 16;
+
+/** Rows of a matrix are cut at multiples of this, as kernels compute them in blocks. */
+export function blockRows(format: MatrixFormat): number {
+  return "group" in format ? BLOCK_ROWS : FLOAT_BLOCK_ROWS;
+}
 
 /**
  * Where each thread's range begins: `count` + 1 bounds from 0 to `extent`, as even as whole units allow. With fewer units than threads

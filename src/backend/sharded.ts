@@ -23,7 +23,7 @@ import {
   type Vector,
 } from "./backend.ts";
 import { gather, putTogether } from "./gather.ts";
-import { BLOCK_ROWS, ownerOf, partition, scaled } from "./partition.ts";
+import { blockRows, ownerOf, partition, scaled } from "./partition.ts";
 import * as check from "./shapes.ts";
 import { ownSegments, ShardedKvStore } from "./sharded-kv.ts";
 import { ShardedMatrix, shardedWriter } from "./sharded-matrix.ts";
@@ -68,7 +68,7 @@ export class ShardedBackend implements Backend {
   createMatrix(rows: number, cols: number, format: MatrixFormat, source?: Encoding, parts?: number): MatrixWriter {
     check.requireMatrix(rows, cols, format, source);
     const { index, count } = this.#link;
-    const bounds = partition(rows, parts === undefined ? BLOCK_ROWS : rows / parts, count);
+    const bounds = partition(rows, parts === undefined ? blockRows(format) : rows / parts, count);
     const own = bounds[index + 1]! - bounds[index]!;
     const writer = own > 0 ? this.#inner.createMatrix(own, cols, format, source) : undefined;
     return shardedWriter({ rows, cols, format }, bounds, index, writer, source);

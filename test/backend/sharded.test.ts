@@ -139,9 +139,9 @@ const alone = () => new ShardedBackend(new ReferenceBackend(), new SharedLink(Sh
 test("rows of others are passed over, in every format, and an error names the row that it is about", () => {
   const team = new ShardedBackend(new ReferenceBackend(), new SharedLink(SharedLink.memory(), 1, 2, true));
   const writer = team.createMatrix(20, 2, { type: "f32" });
-  assert.equal(writer.range, { first: 8, end: 20 });
-  writer.write(0, new Uint8Array(8 * 8)); // all of the other thread's
-  assert.throws(() => writer.finish(), fails("ARGUMENT", /row 0 of 12 was not written/));
+  assert.equal(writer.range, { first: 16, end: 20 });
+  writer.write(0, new Uint8Array(16 * 8)); // all of the other thread's
+  assert.throws(() => writer.finish(), fails("ARGUMENT", /row 0 of 4 was not written/));
   writer.write(4, new Uint8Array(16 * 8));
   assert.is(writer.finish().rows, 20);
 
@@ -153,17 +153,17 @@ test("rows of others are passed over, in every format, and an error names the ro
   const scales = Float32Array.from({ length: 40 }, (_, i) => i);
   fp8.write(0, { codes: new Uint8Array(20 * 130).fill(0x38), scales });
   const own = (fp8.finish() as ShardedMatrix).own as Matrix & { readonly values: Float32Array };
-  assert.equal([own.values[0], own.values[128], own.values[130]], [16, 17, 18], "of row 8, and of row 9");
+  assert.equal([own.values[0], own.values[128], own.values[130]], [32, 33, 34], "of row 16, and of row 17");
 
-  const narrowed = team.createMatrix(16, 1, { type: "f16" }, { type: "f32" });
-  const rows = new Float32Array(16).fill(1);
-  rows[9] = 1e9;
+  const narrowed = team.createMatrix(32, 1, { type: "f16" }, { type: "f32" });
+  const rows = new Float32Array(32).fill(1);
+  rows[17] = 1e9;
   const bytes = new Uint8Array(rows.buffer);
   assert.throws(
     () => narrowed.write(0, bytes),
-    fails("CHECKPOINT_TENSOR", /of the rows from 8 on, row 1, column 0 is 1000000000/),
+    fails("CHECKPOINT_TENSOR", /of the rows from 16 on, row 1, column 0 is 1000000000/),
   );
-  assert.throws(() => narrowed.write(9, bytes), fails("ARGUMENT", /do not fit/));
+  assert.throws(() => narrowed.write(17, bytes), fails("ARGUMENT", /do not fit/));
 });
 
 test("what another backend made is refused", () => {

@@ -6,9 +6,6 @@ export const SCALE_KINDS = { f32: 0, f16: 1, bf16: 2, "two-level": 3 } as const;
 /** Columns of a matrix that lie together (assembly/quantized-panel.ts). */
 export const PART_COLUMNS = 1024;
 
-/** Rows of a block of floats. */
-export const FLOAT_BLOCK_ROWS = 16;
-
 /** Rows that are widened in a panel, of formats that do not lie in blocks of floats. */
 export const PANEL_ROWS = 16;
 

@@ -12,11 +12,11 @@ import {
   type QuantizedRows,
   SUPER_COLUMNS,
 } from "../backend.ts";
-import { BLOCK_ROWS } from "../partition.ts";
+import { BLOCK_ROWS, FLOAT_BLOCK_ROWS } from "../partition.ts";
 import * as check from "../shapes.ts";
 import type { WasmInstance } from "./instance.ts";
 import type { Place } from "./instances.ts";
-import { FLOAT_BLOCK_ROWS, PART_COLUMNS, SCALE_KINDS } from "./kernel-sizes.ts";
+import { PART_COLUMNS, SCALE_KINDS } from "./kernel-sizes.ts";
 import type { Kernels } from "./kernels.ts";
 import { aligned, type WasmMemory } from "./memory.ts";
 
