@@ -111,10 +111,10 @@ function takeInTwo(
   let key = keys + <usize>first * entryBytes;
   let at = scores;
   for (const fours = scores + (<usize>(count & ~3) << 2); at < fours; at += 16, key += 4 * entryBytes)
-    dotTile4x2<f32>(query, entryBytes, key, entryBytes, headDim, at, ROW);
+    dotTile4x2(query, entryBytes, key, entryBytes, headDim, at, ROW);
   for (let i = count & 3; i > 0; i--, at += 4, key += entryBytes) {
-    store<f32>(at, dotRow<f32>(query, key, headDim));
-    store<f32>(at + ROW, dotRow<f32>(query + entryBytes, key, headDim));
+    store<f32>(at, dotRow(query, key, headDim));
+    store<f32>(at + ROW, dotRow(query + entryBytes, key, headDim));
   }
   const rescale = weigh(running, scaled(scores, count, scale), scores, count);
   const rescaleNext = weigh(running + 8, scaled(scores + ROW, count, scale), scores + ROW, count);
@@ -161,12 +161,12 @@ function weigh(running: usize, largest: f32, scores: usize, count: i32): f32 {
   let key = keys;
   let at = scores;
   for (const end = scores + (<usize>(count & ~3) << 2); at < end; at += 16, key += 4 * entryBytes) {
-    const four = f32x4.mul(dotRows4<f32>(query, key, entryBytes, headDim), f32x4.splat(scale));
+    const four = f32x4.mul(dotRows4(query, key, entryBytes, headDim), f32x4.splat(scale));
     largest = f32x4.max(largest, four);
     v128.store(at, four);
   }
   for (let i = count & 3; i > 0; i--, at += 4, key += entryBytes) {
-    const one = dotRow<f32>(query, key, headDim) * scale;
+    const one = dotRow(query, key, headDim) * scale;
     largest = f32x4.max(largest, f32x4.splat(one));
     store<f32>(at, one);
   }

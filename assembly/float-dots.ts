@@ -8,7 +8,7 @@
  * A row's sum waits for its last addition, so several rows are summed at once. A rest of 1..3 values is padded with zeros, which
  * changes no sum: a sum that began at +0 is never -0.
  */
-import { load4, loadRest } from "./floats";
+import { loadRest } from "./floats";
 
 /** sum + x * w, each rounded. */
 @inline export function addProduct(sum: v128, x: v128, w: v128): v128 {
@@ -27,21 +27,21 @@ import { load4, loadRest } from "./floats";
   );
 }
 
-/** x . w for one row of n values of type T. */
-@inline export function dotRow<T>(x: usize, w: usize, n: i32): f32 {
+/** x . w for one row of n values. */
+@inline export function dotRow(x: usize, w: usize, n: i32): f32 {
   let sum = f32x4.splat(0);
   let xp = x;
   let wp = w;
-  for (const end = x + (<usize>(n & ~3) << 2); xp < end; xp += 16, wp += 4 * sizeof<T>())
-    sum = addProduct(sum, v128.load(xp), load4<T>(wp));
-  if (n & 3) sum = addProduct(sum, loadRest<f32>(xp, n & 3), loadRest<T>(wp, n & 3));
+  for (const end = x + (<usize>(n & ~3) << 2); xp < end; xp += 16, wp += 16)
+    sum = addProduct(sum, v128.load(xp), v128.load(wp));
+  if (n & 3) sum = addProduct(sum, loadRest<f32>(xp, n & 3), loadRest<f32>(wp, n & 3));
   return (
     f32x4.extract_lane(sum, 0) + f32x4.extract_lane(sum, 1) + (f32x4.extract_lane(sum, 2) + f32x4.extract_lane(sum, 3))
   );
 }
 
 /** x . w for the four rows at w, w + stride, w + 2 stride, w + 3 stride: row r in lane r. */
-@inline export function dotRows4<T>(x: usize, w: usize, stride: usize, n: i32): v128 {
+@inline export function dotRows4(x: usize, w: usize, stride: usize, n: i32): v128 {
   let a = f32x4.splat(0);
   let b = a;
   let c = a;
@@ -53,45 +53,45 @@ import { load4, loadRest } from "./floats";
   let wd = wc + stride;
   for (const end = x + (<usize>(n & ~7) << 2); xp < end; xp += 32) {
     const x0 = v128.load(xp);
-    a = addProduct(a, x0, load4<T>(wa));
-    b = addProduct(b, x0, load4<T>(wb));
-    c = addProduct(c, x0, load4<T>(wc));
-    d = addProduct(d, x0, load4<T>(wd));
+    a = addProduct(a, x0, v128.load(wa));
+    b = addProduct(b, x0, v128.load(wb));
+    c = addProduct(c, x0, v128.load(wc));
+    d = addProduct(d, x0, v128.load(wd));
     const x4 = v128.load(xp, 16);
-    a = addProduct(a, x4, load4<T>(wa + 4 * sizeof<T>()));
-    b = addProduct(b, x4, load4<T>(wb + 4 * sizeof<T>()));
-    c = addProduct(c, x4, load4<T>(wc + 4 * sizeof<T>()));
-    d = addProduct(d, x4, load4<T>(wd + 4 * sizeof<T>()));
-    wa += 8 * sizeof<T>();
-    wb += 8 * sizeof<T>();
-    wc += 8 * sizeof<T>();
-    wd += 8 * sizeof<T>();
+    a = addProduct(a, x4, v128.load(wa + 16));
+    b = addProduct(b, x4, v128.load(wb + 16));
+    c = addProduct(c, x4, v128.load(wc + 16));
+    d = addProduct(d, x4, v128.load(wd + 16));
+    wa += 32;
+    wb += 32;
+    wc += 32;
+    wd += 32;
   }
   if (n & 4) {
     const x0 = v128.load(xp);
-    a = addProduct(a, x0, load4<T>(wa));
-    b = addProduct(b, x0, load4<T>(wb));
-    c = addProduct(c, x0, load4<T>(wc));
-    d = addProduct(d, x0, load4<T>(wd));
+    a = addProduct(a, x0, v128.load(wa));
+    b = addProduct(b, x0, v128.load(wb));
+    c = addProduct(c, x0, v128.load(wc));
+    d = addProduct(d, x0, v128.load(wd));
     xp += 16;
-    wa += 4 * sizeof<T>();
-    wb += 4 * sizeof<T>();
-    wc += 4 * sizeof<T>();
-    wd += 4 * sizeof<T>();
+    wa += 16;
+    wb += 16;
+    wc += 16;
+    wd += 16;
   }
   const rest = n & 3;
   if (rest) {
     const x0 = loadRest<f32>(xp, rest);
-    a = addProduct(a, x0, loadRest<T>(wa, rest));
-    b = addProduct(b, x0, loadRest<T>(wb, rest));
-    c = addProduct(c, x0, loadRest<T>(wc, rest));
-    d = addProduct(d, x0, loadRest<T>(wd, rest));
+    a = addProduct(a, x0, loadRest<f32>(wa, rest));
+    b = addProduct(b, x0, loadRest<f32>(wb, rest));
+    c = addProduct(c, x0, loadRest<f32>(wc, rest));
+    d = addProduct(d, x0, loadRest<f32>(wd, rest));
   }
   return totals(a, b, c, d);
 }
 
 /** The same four rows with two vectors, x and x + xStride, to y and y + yStride: eight sums share six loads. */
-@inline export function dotTile4x2<T>(x: usize, xStride: usize, w: usize, stride: usize, n: i32, y: usize, yStride: usize): void {
+@inline export function dotTile4x2(x: usize, xStride: usize, w: usize, stride: usize, n: i32, y: usize, yStride: usize): void {
   let a = f32x4.splat(0);
   let b = a;
   let c = a;
@@ -109,38 +109,38 @@ import { load4, loadRest } from "./floats";
   for (const end = x + (<usize>(n & ~3) << 2); xp < end; xp += 16) {
     const x0 = v128.load(xp);
     const x1 = v128.load(xq);
-    let row = load4<T>(wa);
+    let row = v128.load(wa);
     a = addProduct(a, x0, row);
     e = addProduct(e, x1, row);
-    row = load4<T>(wb);
+    row = v128.load(wb);
     b = addProduct(b, x0, row);
     f = addProduct(f, x1, row);
-    row = load4<T>(wc);
+    row = v128.load(wc);
     c = addProduct(c, x0, row);
     g = addProduct(g, x1, row);
-    row = load4<T>(wd);
+    row = v128.load(wd);
     d = addProduct(d, x0, row);
     h = addProduct(h, x1, row);
     xq += 16;
-    wa += 4 * sizeof<T>();
-    wb += 4 * sizeof<T>();
-    wc += 4 * sizeof<T>();
-    wd += 4 * sizeof<T>();
+    wa += 16;
+    wb += 16;
+    wc += 16;
+    wd += 16;
   }
   const rest = n & 3;
   if (rest) {
     const x0 = loadRest<f32>(xp, rest);
     const x1 = loadRest<f32>(xq, rest);
-    let row = loadRest<T>(wa, rest);
+    let row = loadRest<f32>(wa, rest);
     a = addProduct(a, x0, row);
     e = addProduct(e, x1, row);
-    row = loadRest<T>(wb, rest);
+    row = loadRest<f32>(wb, rest);
     b = addProduct(b, x0, row);
     f = addProduct(f, x1, row);
-    row = loadRest<T>(wc, rest);
+    row = loadRest<f32>(wc, rest);
     c = addProduct(c, x0, row);
     g = addProduct(g, x1, row);
-    row = loadRest<T>(wd, rest);
+    row = loadRest<f32>(wd, rest);
     d = addProduct(d, x0, row);
     h = addProduct(h, x1, row);
   }

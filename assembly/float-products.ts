@@ -116,7 +116,7 @@ export function timesPanelF32(
     const from = x + t * xBytes;
     const to = y + t * yBytes;
     let r = 0;
-    for (; r < (rows & ~3); r += 4) v128.store(to + (<usize>r << 2), dotRows4<f32>(from, w + <usize>r * xBytes, xBytes, cols));
-    for (; r < rows; r++) store<f32>(to + (<usize>r << 2), dotRow<f32>(from, w + <usize>r * xBytes, cols));
+    for (; r < (rows & ~3); r += 4) v128.store(to + (<usize>r << 2), dotRows4(from, w + <usize>r * xBytes, xBytes, cols));
+    for (; r < rows; r++) store<f32>(to + (<usize>r << 2), dotRow(from, w + <usize>r * xBytes, cols));
   }
 }

@@ -7,7 +7,7 @@ export function rmsNorm(x: usize, gains: usize, out: usize, rows: i32, n: i32, e
   let from = x;
   let to = out;
   for (let r = 0; r < rows; r++, from += rowBytes, to += rowBytes) {
-    const meanSquare = dotRow<f32>(from, from, n) / <f32>n;
+    const meanSquare = dotRow(from, from, n) / <f32>n;
     const inverse = f32x4.splat(1 / sqrt<f32>(meanSquare + eps));
     const whole = <usize>(n & ~3) << 2;
     let at: usize = 0;
