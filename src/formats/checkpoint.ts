@@ -25,7 +25,7 @@ export interface CheckpointTensor {
   /** Of all rows as they are handed over. */
   readonly byteLength: number;
   /**
-   * Whole rows (of the first dimension) in slices of at most `sliceBytes` (default 8 MiB, at least one row), in order: all of them, or
+   * Whole rows (of the first dimension) in slices of at most `sliceBytes` (default 6 MiB, at least one row), in order: all of them, or
    * those from `first` to before `end`. The next slice is read while one is used.
    */
   rows(options?: RowOptions): AsyncIterable<TensorSlice>;

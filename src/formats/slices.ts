@@ -2,7 +2,7 @@
 import { Qwen3Error } from "../core/errors.ts";
 import type { RowOptions, TensorSlice } from "./checkpoint.ts";
 
-const SLICE_BYTES = 8 * 1024 * 1024;
+const SLICE_BYTES = 6 * 1024 * 1024;
 
 /** Bytes, and the memory that they lie in where it can be used again. */
 export interface ReadRows {

@@ -33,7 +33,7 @@ async function whole(tensor: CheckpointTensor, sliceBytes?: number): Promise<Uin
   for await (const { firstRow, bytes } of tensor.rows(sliceBytes === undefined ? {} : { sliceBytes })) {
     assert.is(firstRow, nextRow, tensor.name);
     assert.ok(bytes.length > 0 && bytes.length % rowBytes === 0);
-    assert.ok(bytes.length <= Math.max(rowBytes, sliceBytes ?? 8 * 1024 * 1024));
+    assert.ok(bytes.length <= Math.max(rowBytes, sliceBytes ?? 6 * 1024 * 1024));
     all.set(bytes, firstRow * rowBytes);
     nextRow += bytes.length / rowBytes;
   }
