@@ -6,7 +6,7 @@
  *
  * Blocks with a NaN, or a scale that is too large to be lifted, are widened row by row.
  */
-import { isBelow, widenF8 } from "./f8";
+import { GROUP, isBelow, widenF8 } from "./f8";
 import { unpackRow8, widenColumnsF8 } from "./f8-blocks";
 import { LIFTED, timesBlockF8, totalOfQuarter } from "./f8-gemv";
 import { BLOCK_ROWS } from "./float-blocks";
@@ -49,7 +49,7 @@ export function matmulF8(x: usize, w: usize, s: usize, y: usize, tokens: i32, ro
       memory.fill(sums, 0, <usize>(tokens + 3 & ~3) << 8);
       for (let k = 0; k < cols; k += STRETCH) {
         const columns = min(STRETCH, cols - k);
-        widenColumnsF8(block + (<usize>k << 4), scales + 4 + (<usize>(k / 128) << 2), sBytes, count, scratch, columns, lifted);
+        widenColumnsF8(block + (<usize>k << 4), scales + 4 + (<usize>(k / GROUP) << 2), sBytes, count, scratch, columns, lifted);
         timesColumns(x + (<usize>k << 2), xBytes, scratch, columns, tokens, sums);
       }
       totalTokens(sums, to, tokens, count, yBytes);

@@ -187,7 +187,7 @@ export function zeroCode({ type, minimum }: QuantizedFormat): number {
   return minimum ? 0 : type === "int8" ? 128 : 8;
 }
 
-/** Rows of 8-bit floating point with their scales, known to be finite, to where they are kept. @param scratch as in `writeFloats` */
+/** Rows of 8-bit floating point with their scales, known to be finite, one by one. @param scratch as in `writeFloats` */
 export function writeFp8(
   kernels: Kernels,
   matrix: WasmMatrix,
@@ -197,13 +197,13 @@ export function writeFp8(
 ): void {
   const { memory, cols } = matrix;
   const groups = Math.ceil(cols / FP8_BLOCK);
-  writeFloats(kernels, matrix, firstRow, new Uint8Array(codes.buffer, codes.byteOffset, codes.length), scratch);
-  const row8 = scratch(cols);
+  const values = scratch(cols);
   for (let row = 0; row < codes.length / cols; row++) {
     const to = fp8Scales(matrix, firstRow + row);
     memory.floats(to + 4, groups).set(scales.subarray(row * groups, (row + 1) * groups));
-    memory.u8.set(codes.subarray(row * cols, (row + 1) * cols), row8);
-    memory.f32[to / 4] = kernels.boundF8(row8, to + 4, cols);
+    memory.u8.set(codes.subarray(row * cols, (row + 1) * cols), values);
+    memory.f32[to / 4] = kernels.boundF8(values, to + 4, cols);
+    packFloats(kernels, matrix, firstRow + row, 1, values);
   }
 }
 
